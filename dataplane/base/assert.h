@@ -17,10 +17,10 @@
 
 _Noreturn void bb_assert_fail(const char *expr, const char *file, int line);
 
-#define BB_ASSERT(x)                                                                                         \
-	do {                                                                                                 \
-		if (bb_unlikely(!(x)))                                                                       \
-			bb_assert_fail(#x, __FILE__, __LINE__);                                              \
+#define BB_ASSERT(x)                                            \
+	do {                                                    \
+		if (bb_unlikely(!(x)))                          \
+			bb_assert_fail(#x, __FILE__, __LINE__); \
 	} while (0)
 
 #ifdef BB_DEBUG

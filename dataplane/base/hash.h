@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * hash: SipHash-1-3 (Aumasson and Bernstein 2012), 64 bits, keyed. Tables whose keys peers choose (topics, routing
- * ids, flows) need a key that the peers cannot know, or one of them fills a bucket at will.
+ * hash: SipHash-1-3 (Aumasson and Bernstein 2012), 64 bits, keyed. Tables whose keys peers choose (topics,
+ * routing ids, flows) need a key that the peers cannot know, or one of them fills a bucket at will.
  */
 #ifndef BB_BASE_HASH_H
 #define BB_BASE_HASH_H
@@ -15,18 +15,18 @@ struct bb_hash_key {
 };
 
 #define BB_SIP_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define BB_SIP_ROUND(v0, v1, v2, v3)                                                                         \
-	do {                                                                                                 \
-		v0 += v1;                                                                                    \
-		v1 = BB_SIP_ROTL(v1, 13) ^ v0;                                                               \
-		v0 = BB_SIP_ROTL(v0, 32);                                                                    \
-		v2 += v3;                                                                                    \
-		v3 = BB_SIP_ROTL(v3, 16) ^ v2;                                                               \
-		v0 += v3;                                                                                    \
-		v3 = BB_SIP_ROTL(v3, 21) ^ v0;                                                               \
-		v2 += v1;                                                                                    \
-		v1 = BB_SIP_ROTL(v1, 17) ^ v2;                                                               \
-		v2 = BB_SIP_ROTL(v2, 32);                                                                    \
+#define BB_SIP_ROUND(v0, v1, v2, v3)           \
+	do {                                   \
+		v0 += v1;                      \
+		v1 = BB_SIP_ROTL(v1, 13) ^ v0; \
+		v0 = BB_SIP_ROTL(v0, 32);      \
+		v2 += v3;                      \
+		v3 = BB_SIP_ROTL(v3, 16) ^ v2; \
+		v0 += v3;                      \
+		v3 = BB_SIP_ROTL(v3, 21) ^ v0; \
+		v2 += v1;                      \
+		v1 = BB_SIP_ROTL(v1, 17) ^ v2; \
+		v2 = BB_SIP_ROTL(v2, 32);      \
 	} while (0)
 
 static inline uint64_t

@@ -65,8 +65,8 @@ bb_list_pop(struct bb_list *head)
 #define bb_list_entry(node, type, member) bb_container_of(node, type, member)
 
 /* Walk; the current node may be removed. */
-#define bb_list_for_each(node, head)                                                                         \
-	for (struct bb_list *node = (head)->next, *node##_next = node->next; node != (head);                 \
+#define bb_list_for_each(node, head)                                                         \
+	for (struct bb_list *node = (head)->next, *node##_next = node->next; node != (head); \
 		node = node##_next, node##_next = node->next)
 
 #endif

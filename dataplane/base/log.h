@@ -38,7 +38,7 @@ void bb_log(enum bb_log_level level, const char *id, const char *fmt, ...) BB_PR
 /* Owner: the actor it lies in. Zeroed is ready. */
 struct bb_log_limiter {
 	uint64_t window_start_ns;
-	uint32_t lines;     /* in the current window */
+	uint32_t lines;	    /* in the current window */
 	uint32_t swallowed; /* since the last line that went out */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rand: a small seeded generator (xoshiro256**, Blackman and Vigna 2018). For jitter, probes and tests; secrets
- * (initial sequence numbers, cookies) need a keyed hash over a key from the kernel instead.
+ * rand: a small seeded generator (xoshiro256**, Blackman and Vigna 2018). For jitter, probes and tests;
+ * secrets (initial sequence numbers, cookies) need a keyed hash over a key from the kernel instead.
  *
  * Owner: whoever holds the state.
  */
