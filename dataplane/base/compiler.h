@@ -3,6 +3,7 @@
 #ifndef BB_BASE_COMPILER_H
 #define BB_BASE_COMPILER_H
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
