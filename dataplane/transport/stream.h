@@ -103,10 +103,16 @@ struct bb_stream {
 /* The address of a peer, or of a listener: "tcp://10.0.0.1:5559", "tcp://[fd00::1]:5559". */
 #define BB_ADDRESS_TEXT_MAX 128
 
-/* One transport on one I/O core. */
+/*
+ * One transport on one I/O core.
+ *
+ * A descriptor is whatever the transport accepts: for the kernel a socket, for the simulator a number of its
+ * own. It may be accepted on one I/O core and adopted on another, so both have a transport of the same kind.
+ */
 struct bb_transport;
 struct bb_transport_ops {
-	/* Deliver events of at most budget streams; returns how many. now_ns: the loop's clock. */
+	/* Deliver events of at most budget streams and listeners; returns how many. now_ns: the loop's clock.
+	 */
 	uint32_t (*poll)(struct bb_transport *t, uint64_t now_ns, uint32_t budget);
 	/*
 	 * Begin an outgoing connection to a resolved address; CONNECTED or CLOSED follows. 0 or negative
@@ -115,9 +121,26 @@ struct bb_transport_ops {
 	 */
 	int (*connect)(struct bb_transport *t, const struct sockaddr *to,
 		const struct bb_stream_options *options, struct bb_stream **ret_stream);
+	/* Serve a listening descriptor for a side; it is the transport's from now on. 0 or negative errno:
+	 * still the caller's. */
+	int (*listen)(struct bb_transport *t, int fd, uint32_t side);
+	/* Close all listeners of a side. Accepted descriptors are not touched. */
+	void (*unlisten)(struct bb_transport *t, uint32_t side);
+	/*
+	 * Make a stream of an accepted descriptor, which is the transport's in any case (closed on error).
+	 * Fills in the peer's address as text without scheme, "10.0.0.7:40312". 0 or negative errno.
+	 */
+	int (*adopt)(struct bb_transport *t, int fd, const struct bb_stream_options *options,
+		struct bb_stream **ret_stream, char ret_address[64]);
+	/* Close an accepted descriptor that nobody adopts. */
+	void (*discard)(struct bb_transport *t, int fd);
 };
 struct bb_transport {
 	const struct bb_transport_ops *ops;
+	/* Set by the I/O actor: a listener of side accepted fd, which is the callee's. From within poll. */
+	void (*on_accept)(struct bb_transport *t, uint32_t side, int fd);
+	void *user;  /* the I/O actor's */
+	int wait_fd; /* readable while poll would find events; -1: must be polled */
 };
 
 static inline size_t
