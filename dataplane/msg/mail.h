@@ -20,10 +20,17 @@ enum bb_mail_kind {
 			    clock.   Answered when this actor has nothing of that scope any more */
 	BB_MAIL_REMOVED, /* arg: endpoint id, after its drain: forget it */
 	/* agent -> one I/O core */
-	BB_MAIL_LISTEN, /* arg: side index, value: listening descriptor, now the I/O core's; answered DONE */
+	BB_MAIL_LISTEN,	  /* arg: side index, value: listening descriptor, now the I/O core's; answered DONE.
+			     The agent keeps a duplicate while it may want to listen on: close(), never
+			     shutdown() */
 	BB_MAIL_UNLISTEN, /* arg: side index: close its listeners; answered DONE */
-	BB_MAIL_CONNECT,  /* ptr: struct bb_mail_connect, read before DONE; answered DONE; later LOST with its
-			     tag */
+	BB_MAIL_CONNECT,  /* ptr: struct bb_mail_connect, read before DONE; value: attempts of this address
+			     before it (above 0 it counts as a reconnect); answered DONE; later LOST with its
+			     tag, unless DONE bore an errno */
+	BB_MAIL_DISCONNECT, /* value: tag of a CONNECT whose LOST has not come: its address was
+			       taken out of the configuration. Close the session (what is queued is dropped as
+			       peer_gone); answered DONE, also when there is no such session; LOST follows if
+			       there was one */
 	/* agent -> one router */
 	BB_MAIL_SUBSCRIPTIONS, /* ptr: struct bb_mail_page to fill, the agent's; answered DONE */
 	/* I/O core -> I/O core */
@@ -31,7 +38,8 @@ enum bb_mail_kind {
 	/* actor -> agent */
 	BB_MAIL_DONE = 64, /* arg: 0 or an errno */
 	BB_MAIL_LOST,	   /* tag of the CONNECT: that connection ended or never came up; arg: enum
-			      bb_stream_reason */
+			      bb_stream_reason; value: 1 if its handshake had succeeded, else 0 (then the agent
+			      waits longer before the next attempt) */
 	BB_MAIL_REPORT, /* ptr: struct bb_cmd_report (abi/command.h) in malloc'ed memory: what linger cut off
 			 */
 };
