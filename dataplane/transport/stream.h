@@ -4,28 +4,39 @@
  * implement it.
  *
  * Reading: in-order bytes without copy. bb_stream_rx_view() shows what is there; exactly one
- * bb_stream_rx_consume() follows before any other stream of the same transport is viewed. What was not
- * consumed stands at the front of the next view. Consumption is apart from arrival: who does not consume
- * closes the peer's window.
+ * bb_stream_rx_consume() follows before any other stream of the same transport is viewed (a view of no
+ * entries needs none). What was not consumed stands at the front of the next view, whether or not anything
+ * came behind it. Consumption is apart from arrival: who does not consume closes the peer's window.
  *
  * Writing: bb_stream_tx_push() takes bytes from the front of the pieces, as many as the transport will take
- * now. A transport with BB_STREAM_COPIES has done with them on return. Without it the pieces stay the
- * sender's to keep immutable until a TX_RELEASED event says that the peer has acknowledged them (oldest
- * first).
+ * now; empty pieces are allowed. A transport with BB_STREAM_COPIES has done with them on return. Without it
+ * the pieces stay the sender's to keep immutable until a TX_RELEASED event says that the peer has
+ * acknowledged them (oldest first). Before CONNECTED a push takes nothing, and TX_ROOM follows. Nothing is
+ * pushed after finish.
  *
  * Closing:
- *   bb_stream_finish()  no more will be written: half-close (FIN) behind what was taken. Reading goes on.
- *   bb_stream_abort()   at once, RST where the protocol has one; bytes not acknowledged are lost.
- *   bb_stream_destroy() frees the stream, aborting it if it is open. No event comes any more.
+ *
+ * - bb_stream_finish(): no more will be written: half-close (FIN) behind what was taken. Reading goes on.
+ * - bb_stream_abort(): at once, RST where the protocol has one; bytes not acknowledged are lost. No event
+ *   comes any more; only bb_stream_destroy() is left.
+ * - bb_stream_destroy() frees the stream; no event comes any more. It closes in order if nothing is owed to
+ *   the peer: finished, or RX_END was shown, and no backlog. Else it aborts.
+ *
  * Linger is the session's affair: finish, wait until bb_stream_tx_backlog() is 0 or the time is up, destroy.
+ * An unacknowledged FIN counts in the backlog.
  *
  * Events come from the transport's poll step (bb_transport_poll), never from within a call of a stream
- * function: CONNECTED  an outgoing connection is up (accepted ones are from the start) READABLE   bytes or
- * the end have arrived since the last view that drained the stream (edge) TX_ROOM    there is room again
- * after a push that took less than it was given (edge) TX_RELEASED arg bytes are acknowledged (not with
- * BB_STREAM_COPIES) CLOSED     arg = enum bb_stream_reason; the stream is dead, only bb_stream_destroy() is
- * left. An orderly end of the peer's direction is no event but BB_STREAM_RX_END: after all bytes have been
- * viewed.
+ * function. Within an event any stream may be destroyed, that one too:
+ *
+ * - CONNECTED: an outgoing connection is up (accepted ones are from the start)
+ * - READABLE: bytes or the end have arrived since the last view that drained the stream (edge)
+ * - TX_ROOM: there is room again after a push that took less than it was given (edge)
+ * - TX_RELEASED: arg bytes are acknowledged (not with BB_STREAM_COPIES)
+ * - CLOSED: arg = enum bb_stream_reason; the stream is dead, only bb_stream_destroy() is left
+ *
+ * An orderly end of the peer's direction is no event but BB_STREAM_RX_END: after all bytes have been viewed.
+ * A transport may show the bytes that arrived before a reset as if the peer had finished, and send CLOSED
+ * when they were in a view once; who does not view learns of the reset from tx_push, or later.
  *
  * Thread: the I/O core that owns the stream, alone. Nothing here blocks; nothing reads a clock.
  */
@@ -73,8 +84,9 @@ enum {
 
 struct bb_stream_ops {
 	/*
-	 * Show unread bytes, at most bytes_max, oldest first. Returns entries filled; 0: nothing new (see
-	 * RX_END). Entries stay valid until rx_consume.
+	 * Show unread bytes, at most bytes_max (and at most BB_TURN_READ_BYTES), oldest first. Returns
+	 * entries filled; 0: there are none (see RX_END). Entries stay valid until rx_consume. RX_MORE and
+	 * RX_END tell of this view; they are never set together.
 	 */
 	size_t (*rx_view)(struct bb_stream *s, struct iovec *iov, size_t iov_max, size_t bytes_max);
 	/* Done with the first n bytes of the view; n = 0 is allowed. */
