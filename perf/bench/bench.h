@@ -24,7 +24,8 @@
 
 #define BB_RX_BYTES (256u * 1024u)    /* one read */
 #define BB_BLOCK_BYTES (256u * 1024u) /* one write, unless one message is longer */
-#define BB_STASH_BYTES 168u /* what a link keeps of an incomplete head; > greeting, > head + topic + stamp \
+#define BB_STASH_BYTES                                                                                     \
+	168u		    /* what a link keeps of an incomplete head; > greeting, > head + topic + stamp \
 			     */
 #define BB_PEEK_COMMAND 64u /* octets of a command's body that are looked at */
 #define BB_ECHO_MAX (4u << 20) /* a worker with so much unsent reads no more */

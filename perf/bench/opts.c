@@ -18,74 +18,6 @@
 #define CONNECTIONS_MAX 65536u
 #define PRODUCERS_EXPECTED 1024u /* by a receiving role that was not told */
 
-static const char help_text[] =
-	"usage: busbar-bench --pattern pipeline|pubsub|reqrep --in ADDR --out ADDR [OPTION ...]\n"
-	"       busbar-bench --pattern pipeline|pubsub|reqrep --direct ADDR [OPTION ...]\n"
-	"       busbar-bench --role ROLE --connect ADDR | --bind ADDR [OPTION ...]\n"
-	"\n"
-	"Loads a ZeroMQ broker from both of its sides and checks order, loss and duplicates of what "
-	"arrives.\n"
-	"One thread, own ZMTP 3.1 (NULL), kernel sockets. ADDR is tcp://HOST:PORT or ipc://PATH.\n"
-	"\n"
-	"What to do\n"
-	"  --pattern NAME        pipeline (PUSH to PULL), pubsub (PUB to SUB), reqrep (REQ/DEALER to REP)\n"
-	"  --in ADDR             where producers, publishers or clients connect to\n"
-	"  --out ADDR            where consumers, subscribers or workers connect to\n"
-	"  --direct ADDR         no broker: our consumers listen there and our producers connect to them, "
-	"one to one\n"
-	"  --role ROLE           be one side alone: push pull pub sub dealer router req rep\n"
-	"  --connect ADDR        with --role: connect there\n"
-	"  --bind ADDR           with --role: listen there until --connections peers have come\n"
-	"  --producers N         connections on the --in side (1); with a receiving --role: producer ids to "
-	"expect\n"
-	"  --consumers N         connections on the --out side (1)\n"
-	"  --connections N       with --role: connections (1)\n"
-	"\n"
-	"Messages\n"
-	"  --size OCTETS         content of each frame (40). From 16 on, behind the topic, order, loss and "
-	"duplicates\n"
-	"                        are checked; from 24 on latency too; shorter messages are only counted\n"
-	"  --frames N            frames per message, each of --size octets (1)\n"
-	"  --topic-prefix TEXT   every pubsub message begins with it (none)\n"
-	"  --topics N            pubsub: rotate over N topics, 8 hexadecimal digits behind the prefix (0)\n"
-	"  --subscribe HOW       prefix: one subscription that matches everything (default); all: one for "
-	"each topic;\n"
-	"                        one: subscriber i takes topic i mod N alone\n"
-	"  --run-id N            tells runs apart (from the clock); receivers count others' messages as "
-	"foreign\n"
-	"\n"
-	"Load\n"
-	"  --rate N              messages/s over all producers, open loop; 0: flat out (0)\n"
-	"  --window N            reqrep: outstanding requests per client (1; 1 presents REQ, more DEALER)\n"
-	"  --warmup S            seconds before the measured window (1)\n"
-	"  --seconds S           measured window (5)\n"
-	"  --messages N          send exactly N over all producers instead; measured from first to last\n"
-	"  --max-loss SHARE      pubsub: search the highest rate that loses at most this share, then measure "
-	"there\n"
-	"  --heartbeat S         PING every connection this often and expect traffic (0: never)\n"
-	"  --stall S             consumers do not read for S seconds after they are connected (0)\n"
-	"  --read-rate N         consumers together read at most N messages/s (0: no limit)\n"
-	"  --sndbuf B, --rcvbuf B  socket buffers in octets (0: the system's choice)\n"
-	"\n"
-	"Course\n"
-	"  --connect-wait S      give up when connections, or the first publications through the broker, "
-	"take longer (10)\n"
-	"  --settle S            pause between the last handshake and the load (0.2)\n"
-	"  --quiet S             after sending, wait until all has come or nothing came for S seconds (1)\n"
-	"  --cpu N               run on CPU N\n"
-	"  --spin, --no-spin     poll without sleeping (on with --cpu and with --rate)\n"
-	"\n"
-	"Report\n"
-	"  --json FILE           add one JSON row per line to FILE, - for standard output\n"
-	"  --system NAME         name of the measured system in the row (broker; direct)\n"
-	"  --broker-pid P[,P]    report the CPU seconds of these processes per million messages\n"
-	"  --help, --version\n"
-	"\n"
-	"Exit status: 0 done and the check is clean (pubsub may lose, it is reported); 1 connections failed, "
-	"or messages\n"
-	"were lost (pipeline, reqrep), doubled, out of order or damaged; 2 wrong use. SIGINT ends early with "
-	"a report.\n";
-
 enum {
 	OPT_PATTERN = 256,
 	OPT_IN,
@@ -615,7 +547,7 @@ bb_opts_parse(struct bb_opts *o, int argc, char **argv)
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (opt == OPT_HELP) {
-			fputs(help_text, stdout);
+			fputs(bb_opts_help, stdout);
 			return 1;
 		}
 		if (opt == OPT_VERSION) {

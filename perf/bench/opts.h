@@ -87,6 +87,9 @@ struct bb_opts {
 /* Returns 0, or the exit status + 1 when the program should end now (help, version, wrong use). */
 int bb_opts_parse(struct bb_opts *o, int argc, char **argv);
 
+/* What --help prints. */
+extern const char bb_opts_help[];
+
 const char *bb_pattern_name(enum bb_pattern p);
 
 #endif
