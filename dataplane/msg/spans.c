@@ -65,6 +65,18 @@ chunk_put(struct bb_spans *s, struct bb_span_chunk *c)
 	s->cache_count++;
 }
 
+bool
+bb_spans_reserve_chunk(struct bb_spans *s)
+{
+	if (s->cache != NULL)
+		return true;
+	struct bb_span_chunk *c = chunk_get(s);
+	if (c == NULL)
+		return false;
+	chunk_put(s, c);
+	return true;
+}
+
 static bool
 follows(const struct bb_span *last, const struct bb_span *next)
 {

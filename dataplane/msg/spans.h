@@ -92,6 +92,9 @@ void bb_spanq_shift(struct bb_spans *s, struct bb_spanq *q, uint32_t len, uint32
 int bb_spanq_move(
 	struct bb_spans *s, struct bb_spanq *from, struct bb_spanq *to, uint32_t len, uint32_t msgs);
 
+/* Make sure that the next push or move finds a chunk, whatever memory there is. */
+bool bb_spans_reserve_chunk(struct bb_spans *s);
+
 /* Remove everything. */
 void bb_spanq_clear(struct bb_spans *s, struct bb_spanq *q);
 
