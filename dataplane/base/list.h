@@ -62,6 +62,18 @@ bb_list_pop(struct bb_list *head)
 	return n;
 }
 
+/* Make `to` a head that holds all nodes of `from`, which is empty then. */
+static inline void
+bb_list_move_all(struct bb_list *to, struct bb_list *from)
+{
+	bb_list_init(to);
+	if (bb_list_empty(from))
+		return;
+	*to = *from;
+	to->next->prev = to->prev->next = to;
+	bb_list_init(from);
+}
+
 #define bb_list_entry(node, type, member) bb_container_of(node, type, member)
 
 /* Walk; the current node may be removed. */

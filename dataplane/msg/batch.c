@@ -137,3 +137,44 @@ bb_batch_reader_init(struct bb_batch_reader *r, const struct bb_pool *pool, cons
 		.words_end = slice->words_end - slice->words * 8,
 	};
 }
+
+uint32_t
+bb_run_entry_words(enum bb_run_kind kind)
+{
+	switch (kind) {
+	case BB_RUN_MSGS:
+	case BB_RUN_SUBSCRIBE:
+	case BB_RUN_CANCEL:
+	case BB_RUN_END:
+		return 1;
+	case BB_RUN_CHAIN:
+		return 2;
+	case BB_RUN_ATTACH:
+		return BB_ATTACH_WORDS;
+	case BB_RUN_CREDIT:
+		return BB_CREDIT_WORDS;
+	case BB_RUN_GONE:
+	case BB_RUN_UPSTREAM_ROOM:
+		return 0;
+	}
+	BB_ASSERT(false);
+	return 0;
+}
+
+void
+bb_batch_discard(struct bb_pool *pool, const struct bb_slice *slice)
+{
+	struct bb_batch_reader r;
+	const struct bb_run *run;
+
+	bb_batch_reader_init(&r, pool, slice);
+	while ((run = bb_batch_read(&r, BB_RUN_WORDS)) != NULL) {
+		const uint32_t words = bb_run_entry_words((enum bb_run_kind)run->kind);
+		for (uint32_t i = 0; i < run->count && words > 0; i++) {
+			const uint64_t *entry = bb_batch_read(&r, words);
+			if (run->kind == BB_RUN_CHAIN)
+				bb_pool_put(pool, (uint32_t)entry[0], 1);
+		}
+	}
+	bb_pool_put(pool, slice->buffer, 1);
+}

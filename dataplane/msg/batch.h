@@ -163,6 +163,26 @@ void bb_batch_run(struct bb_batch_writer *w, enum bb_run_kind kind, bb_handle se
  * tail. */
 void bb_batch_entry(struct bb_batch_writer *w, const void *payload, uint32_t words, uint32_t bytes);
 
+/*
+ * For the decoder's loop: the entries were written by the caller below the last word, newest lowest, and
+ * their bytes at the tail, within bb_batch_room(). The same as count times bb_batch_entry() of one word each.
+ */
+static inline struct bb_desc *
+bb_batch_descs(const struct bb_batch_writer *w)
+{
+	return (struct bb_desc *)(void *)(bb_pool_bytes(w->pool, w->buffer) + w->words);
+}
+
+static inline void
+bb_batch_add_descs(struct bb_batch_writer *w, uint32_t count, uint32_t bytes)
+{
+	struct bb_run *run = (void *)(bb_pool_bytes(w->pool, w->buffer) + w->run);
+
+	run->count += count;
+	w->words -= count * 8;
+	w->bytes += bytes;
+}
+
 /* The unpublished slice, with a reference added for it; false if there is none. Then bb_batch_published(). */
 bool bb_batch_slice(struct bb_batch_writer *w, struct bb_slice *ret_slice);
 void bb_batch_published(struct bb_batch_writer *w);
@@ -190,5 +210,11 @@ bb_batch_read(struct bb_batch_reader *r, uint32_t words)
 	r->words -= words * 8;
 	return r->base + r->words;
 }
+
+/* Words of one entry of a run of this kind. */
+uint32_t bb_run_entry_words(enum bb_run_kind kind);
+
+/* Give back what a slice carries, chains too, unread: only for a stopped engine. */
+void bb_batch_discard(struct bb_pool *pool, const struct bb_slice *slice);
 
 #endif

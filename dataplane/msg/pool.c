@@ -123,3 +123,13 @@ bb_pool_free_count(const struct bb_pool *p)
 {
 	return atomic_load_explicit(&p->free_count, memory_order_relaxed);
 }
+
+uint64_t
+bb_pool_chain_bytes(const struct bb_pool *p, uint32_t head)
+{
+	uint64_t bytes = 0;
+
+	for (; head != BB_BUFFER_NONE; head = p->buffers[head].next)
+		bytes += p->buffers[head].used;
+	return bytes;
+}

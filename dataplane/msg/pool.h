@@ -79,6 +79,9 @@ void bb_pool_put(struct bb_pool *p, uint32_t buffer, uint32_t refs);
 /* Buffers nobody holds, reserve included. Exact when the node is quiet. */
 uint32_t bb_pool_free_count(const struct bb_pool *p);
 
+/* Message bytes in the chain that a buffer heads. */
+uint64_t bb_pool_chain_bytes(const struct bb_pool *p, uint32_t head);
+
 static inline uint8_t *
 bb_pool_bytes(const struct bb_pool *p, uint32_t buffer)
 {

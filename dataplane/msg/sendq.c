@@ -140,28 +140,36 @@ bb_sendq_peek(const struct bb_spans *s, const struct bb_sendq *q, uint8_t *scrat
 	uint8_t *gather_end = NULL; /* end of the last entry if it lies in scratch */
 
 	while (bytes < bytes_max && (span = bb_spanq_next(&q->unsent, &at)) != NULL) {
+		const uint64_t left = bytes_max - bytes;
 		if (span->chain || span->len >= GATHER_BELOW) {
 			if (n == iov_max)
 				break;
 			gather_end = NULL;
-			const size_t pieces = (size_t)((bytes_max - bytes) / BB_BUFFER_BYTES +
-						       1); /* of a chain */
+			const size_t pieces = (size_t)(left / BB_BUFFER_BYTES + 2); /* of a chain */
 			n += bb_span_iovec(s->holds.pool, span, 0, iov + n,
 				pieces < iov_max - n ? pieces : iov_max - n, &bytes);
 			if (span->chain)
 				break; /* it may not be covered whole, so nothing may follow */
 			continue;
 		}
-		if (span->len > bytes_max - bytes || (gather_end == NULL && n == iov_max))
-			break;
 		if (gather_end == NULL) {
+			if (n == iov_max)
+				break;
 			gather_end = scratch + bytes; /* bytes <= bytes_max: never beyond scratch */
 			iov[n++] = (struct iovec){ gather_end, 0 };
 		}
-		memcpy(gather_end, bb_pool_bytes(s->holds.pool, span->buffer) + span->offset, span->len);
-		gather_end += span->len;
-		iov[n - 1].iov_len += span->len;
-		bytes += span->len;
+		const size_t len = span->len < left ? span->len : (size_t)left;
+		memcpy(gather_end, bb_pool_bytes(s->holds.pool, span->buffer) + span->offset, len);
+		gather_end += len;
+		iov[n - 1].iov_len += len;
+		bytes += len;
+	}
+	while (bytes > bytes_max) { /* large spans reach beyond: cut */
+		const uint64_t over = bytes - bytes_max;
+		const size_t cut = iov[n - 1].iov_len < over ? iov[n - 1].iov_len : (size_t)over;
+		iov[n - 1].iov_len -= cut;
+		bytes -= cut;
+		n -= iov[n - 1].iov_len == 0;
 	}
 	*ret_bytes = bytes;
 	return n;

@@ -44,14 +44,6 @@ uint32_t bb_io_poll(struct bb_io *io, uint64_t now_ns);
 /* When it wants to be polled although nothing arrives: monotonic ns, BB_NEVER if never. */
 uint64_t bb_io_deadline(const struct bb_io *io);
 
-/*
- * Take over an accepted (or, with outgoing, a connecting) stream as a new session of a side. tag: of the
- * CONNECT mail, 0 for accepted ones. address: the peer's, as text. When the side is unknown or full the
- * stream is destroyed and counted.
- */
-void bb_io_adopt(
-	struct bb_io *io, struct bb_stream *stream, uint16_t side, uint64_t tag, const char *address);
-
 void bb_io_memory(
 	const struct bb_io *io, uint64_t *ret_pinned, uint64_t *ret_needed, uint64_t *ret_evacuated);
 

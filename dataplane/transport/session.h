@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session: one ZMTP peer on one byte stream, from greeting to close, and the I/O actor that owns it. Internal
+ * to the I/O actor: io.c steps it, session.c leads its life, ingress.c reads, egress.c writes, drain.c ends
+ * it in order.
+ *
+ *   CONNECTING --up--> GREETING --64 octets--> HANDSHAKE --READY, attached, granted--> READY
+ *        |                |                        |                                    |
+ *        |                +---- refused: FLUSHING (ERROR goes out, reads are thrown away)    +--drain-->
+ * DRAINING |                                         |                                    |           |
+ *        +-----------------------------------------+------------ CLOSING <--------------+-----------+
+ *
+ * CLOSING: the stream is gone, the queues are empty; the slot waits until every router has answered GONE_DONE
+ * (msg/handle.h), then it is free. Sessions that were never attached pass through it at once.
+ */
+#ifndef BB_TRANSPORT_SESSION_H
+#define BB_TRANSPORT_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/wheel.h"
+#include "msg/batch.h"
+#include "msg/delivery.h"
+#include "msg/endpoint.h"
+#include "msg/mail.h"
+#include "msg/sendq.h"
+#include "transport/io.h"
+#include "zmtp/cause.h"
+#include "zmtp/greeting.h"
+#include "zmtp/type.h"
+
+enum session_state {
+	SESSION_CONNECTING = BB_SESSION_STATE_CONNECTING,
+	SESSION_GREETING = BB_SESSION_STATE_GREETING,
+	SESSION_HANDSHAKE = BB_SESSION_STATE_HANDSHAKE,
+	SESSION_READY = BB_SESSION_STATE_READY,
+	SESSION_DRAINING = BB_SESSION_STATE_DRAINING,
+	SESSION_CLOSING = BB_SESSION_STATE_CLOSING,
+	SESSION_FLUSHING,
+	SESSION_STATE_COUNT,
+};
+
+/* A message that is put together out of the ordinary: too long for a view, not canonical, or with a command
+ * inside. */
+struct assembly {
+	uint32_t head, tail; /* chain of buffers; BB_BUFFER_NONE: nothing under way */
+	uint64_t total;	     /* octets written, canonical */
+	uint64_t bodies;     /* octets of all frames without headers, against max_message */
+	uint64_t frame_left; /* of the current frame's body */
+	uint64_t topic_len;
+	uint32_t frames;
+	uint32_t buffers; /* in the chain */
+	uint16_t id_len;  /* octets of routing id in front */
+	bool more;	  /* the current frame is not the last */
+};
+
+/* An incomplete message at the front of the view: its frames are known up to `at`. */
+struct scan {
+	uint32_t at, frames, bodies, topic_len;
+};
+
+/* Octets to send that are no messages: greeting, commands, subscriptions. */
+struct ctl {
+	uint8_t *bytes;
+	uint32_t begin, end, size;
+};
+
+struct session {
+	struct bb_list ready_node;	/* io->ready, or stopped on its side, or io->starved */
+	struct bb_list flush_node;	/* io->flush */
+	struct bb_list control_node;	/* io->control */
+	struct bb_list half_open_node;	/* io->half_open, oldest first */
+	struct bb_list assembling_node; /* io->assembling, oldest first */
+	struct bb_timer timer;
+	struct bb_io *io;
+	struct bb_stream *stream; /* NULL in CLOSING; its user is the session */
+	struct side *side;
+	struct bb_session_row *row;
+	bb_handle handle;
+
+	uint8_t state;
+	uint8_t side_number; /* 0 or 1 of its endpoint */
+	uint8_t peer_type;   /* enum bb_zmtp_type, from HANDSHAKE on */
+	bool is_31;	     /* speaks 3.1: subscriptions and PING as commands */
+	bool ready_sent;     /* our READY is on its way */
+	bool ready_received;
+	bool attached;	/* its routers know it, or attach_todo says which do not yet */
+	bool partial;	/* the beginning of a message or command lies unread at the front */
+	uint8_t reason; /* enum bb_stream_reason, for LOST */
+	uint8_t pong_len;
+	uint8_t pong_context[16];
+	bool subscriber;    /* it may subscribe: a peer of a pubsub's second side */
+	bool too_slow;	    /* lost a copy and is to be disconnected for it */
+	bool credit;	    /* it is a consumer that routers send only what it has credit for */
+	bool tx_refused;    /* the transport took less than it was given, and has not asked again */
+	bool rx_stopped;    /* not read: input window used up */
+	bool was_ready;		/* its handshake succeeded */
+	bool counted_ready; /* in the peers gauge */
+	bool upstream_told; /* took subscriptions since the last UPSTREAM_ROOM */
+	bool outgoing;
+	bool orderly;	 /* DRAINING: half-closed, waiting for the peer's acknowledgement */
+	uint16_t id_len; /* routing id frame below, header included; 0: none */
+	uint16_t peer_ttl_ds;
+	uint16_t router; /* where its messages go */
+
+	struct {
+		bool credit, room; /* runs to write, with the next room */
+		bool pong;	   /* a PONG to send */
+	} owes;
+	uint64_t attach_todo, gone_todo, gone_wait; /* a bit per router */
+
+	struct bb_zmtp_greeting greeting;
+	struct assembly assembly;
+	struct scan scan;
+	struct ctl ctl;
+	struct bb_sendq sendq;
+	uint64_t credit_msgs_told,
+		credit_bytes_told; /* totals that have left the queue, at the last CREDIT */
+
+	uint64_t since_ns;	 /* when the state was entered */
+	uint64_t since_first_ns; /* when the stream was adopted */
+	uint64_t last_rx_ns, last_ping_ns, deadline_ns;
+	uint64_t tag;		      /* of the CONNECT mail; 0 for accepted ones, and once LOST was told */
+	uint64_t cut_msgs, cut_bytes; /* what linger cut off, to be reported */
+	uint8_t *id;		      /* routing id as a frame {MORE, id}, for requests; id_len octets */
+	uint8_t attach_id_len;
+	uint8_t *attach_id; /* what the peer announced, until it is attached */
+};
+
+/* One side of one endpoint on this I/O core. */
+struct side {
+	uint16_t index;
+	uint8_t number;
+	bool draining; /* accept and read nothing any more */
+	const struct bb_endpoint *endpoint;
+	const struct bb_side_options *options;
+	struct bb_io_side_row *row;
+	struct bb_list stopped_node; /* io->stopped_sides while stopped is not empty */
+	struct bb_list stopped;	     /* sessions not read until the window opens */
+	uint32_t stopped_count;
+	uint32_t session_count; /* all states */
+	struct {
+		uint64_t sent, done; /* bytes of messages, totals */
+	} window[];		     /* per router */
+};
+
+struct drain {
+	struct bb_list node;
+	uint32_t scope; /* endpoint id or BB_SCOPE_NODE */
+	uint64_t deadline_ns;
+	uint64_t tag;
+	uint64_t end_todo, end_wait; /* a bit per router */
+};
+
+/* Where the walk over one router's deliveries stands. */
+struct inbox {
+	struct bb_delivery burst[64];
+	uint32_t count, next; /* elements of burst */
+	uint32_t receiver;    /* of the set at hand */
+	uint64_t done;
+};
+
+struct bb_io {
+	BB_OWNER_FIELD
+	uint32_t index, actor;
+	struct bb_fabric *fabric;
+	struct bb_pool *pool;
+	struct bb_mem *mem;
+	const struct bb_counters *counters;
+	struct bb_transport *transport;
+	uint64_t now_ns;
+	uint32_t router_count;
+	uint32_t appends_left; /* of this turn */
+
+	struct bb_spans spans;
+	struct bb_batch_writer *out; /* [router] */
+	uint64_t out_stuck;	     /* a bit per router: its ring was full in this turn */
+	uint64_t published;	     /* a bit per router: it was given a slice in this turn */
+	uint64_t peers_told;	     /* a bit per I/O core: it was given mail in this turn */
+	struct inbox *inbox;	     /* [router] */
+	struct side **sides;	     /* [2 * BB_ENDPOINTS_MAX], NULL: unknown */
+
+	struct session **sessions; /* [session_max] */
+	uint32_t *generations;
+	uint32_t *free_slots;
+	uint32_t free_count, session_max;
+	uint32_t stopped_count; /* sessions on all stopped lists */
+
+	struct bb_list ready, flush, control, half_open, assembling, starved, drains, stopped_sides;
+	uint32_t half_open_count;
+	uint32_t evacuate_slot; /* where the next evacuation goes on */
+	bool spans_made;
+	uint64_t assembling_bytes; /* pool memory of incomplete messages */
+	uint64_t assembling_max;
+	struct bb_wheel wheel;
+	struct bb_rand rand;
+	bool has_answer; /* the answer to the last mail waits for room; no mail is read before it is out */
+	struct bb_mail answer;
+	bool agent_told; /* in this turn: wake it */
+	struct bb_log_limiter log_limiter;
+	uint64_t stale;			  /* counter */
+	uint8_t *rx_scratch, *tx_scratch; /* BB_BUFFER_BYTES each */
+};
+
+/* session.c: life */
+struct session *session_of(struct bb_io *io, bb_handle h); /* NULL: stale */
+/* A new session on an accepted (tag 0) or connecting stream, which is its own in any case. 0 or negative
+ * errno. */
+int session_adopt(
+	struct bb_io *io, struct bb_stream *stream, struct side *side, uint64_t tag, const char *address);
+void session_enter(struct bb_io *io, struct session *s, enum session_state state);
+/* Look at what the greeting machine has to say and to send. False: the session was closed. */
+bool session_greeted(struct bb_io *io, struct session *s);
+/* Read and act on the handshake's frames; returns octets consumed. The session may be closed after it. */
+size_t session_handshake(struct bb_io *io, struct session *s, const uint8_t *p, size_t n);
+/* A command after the handshake. 0, -EAGAIN or -ENOBUFS: no room now, come again; -ECONNABORTED: closed. */
+int session_command(struct bb_io *io, struct session *s, const uint8_t *body, size_t len);
+/* Subscribe or cancel at every router that holds its subscriptions. 0, or as session_command(). */
+int session_subscription(
+	struct bb_io *io, struct session *s, bool subscribe, const uint8_t *topic, size_t len);
+/* Put the PONG that is owed among the octets to send. */
+void session_pong(struct bb_io *io, struct session *s);
+void session_granted(struct bb_io *io, struct session *s, const uint8_t *id, uint32_t len);
+void session_refused(struct bb_io *io, struct session *s, enum bb_refusal cause);
+/* Refuse a peer: count, log, tell it with ERROR where the protocol has one, close. counter: BB_IO_*. */
+void session_refuse(struct bb_io *io, struct session *s, unsigned counter, const char *cause);
+/* All it had to write in FLUSHING or DRAINING is written. */
+void session_flushed(struct bb_io *io, struct session *s);
+/* The stream is dead or to be dropped: empty the queues, tell the routers. dropped: BB_IO_OUT_* for what is
+ * still queued. */
+void session_close(struct bb_io *io, struct session *s, unsigned dropped);
+/* Give the slot back once no router knows it. True if it did: s is gone. */
+bool session_release(struct bb_io *io, struct session *s);
+void session_on_timer(struct bb_io *io, struct session *s);
+void session_timer_arm(struct bb_io *io, struct session *s);
+void session_limits(struct bb_io *io, struct session *s); /* take over its side's high-water marks */
+
+/* control.c: what a session tells its routers, and its own commands */
+void session_want_control(struct bb_io *io, struct session *s);
+/* Write runs that wait for room: ATTACH, GONE, CREDIT, UPSTREAM_ROOM. False: something still waits. */
+bool session_control(struct bb_io *io, struct session *s);
+/* A bit per router that knows the session once it is attached. */
+uint64_t session_routers(const struct bb_io *io, const struct session *s);
+/* Room for n octets at ctl.end, to be added to it; NULL: no memory. */
+uint8_t *session_ctl_room(struct bb_io *io, struct session *s, size_t n);
+void session_ctl_release(struct bb_io *io, struct session *s);
+
+/* ingress.c */
+uint32_t ingress_read(struct bb_io *io, struct session *s);
+void ingress_window(struct bb_io *io, struct side *side, uint32_t router, uint64_t done);
+void ingress_open_windows(struct bb_io *io);
+void ingress_resume(struct bb_io *io, struct session *s); /* off its side's stopped list */
+void ingress_drop_assembly(struct bb_io *io, struct session *s);
+/* Room for a run in the batch of a router; publishes first if need be. 0, -EAGAIN: ring full, -ENOBUFS: no
+ * buffer. */
+int ingress_reserve(struct bb_io *io, uint32_t router, enum bb_pool_use use, uint32_t bytes, uint32_t words);
+/* Publish what the batch of a router holds. False: the ring is full. */
+bool ingress_publish(struct bb_io *io, uint32_t router);
+
+/* egress.c */
+uint32_t egress_deliveries(struct bb_io *io);
+uint32_t egress_flush(struct bb_io *io);
+void egress_want_flush(struct bb_io *io, struct session *s);
+void egress_gauges(struct session *s);
+
+/* drain.c */
+/* 0 or -ENOMEM. */
+int drain_begin(struct bb_io *io, uint32_t scope, uint64_t deadline_ns, uint64_t tag);
+void drain_ended(struct bb_io *io, uint32_t router, uint32_t scope);
+uint32_t drain_step(struct bb_io *io);
+bool drain_covers(const struct drain *d, const struct side *side);
+
+/* io.c */
+/* False: the ring is full, come again. */
+bool io_tell_agent(struct bb_io *io, const struct bb_mail *mail);
+
+#endif
