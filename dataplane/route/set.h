@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * set: a destination set, the receivers of messages, and the store that owns all sets of one table.
- *
- * A set is immutable once it left the store. The router puts a pointer to it into deliveries; I/O cores read
- * it, nobody else may free it. Equal receivers give the same pointer as long as the set lives, so
- * neighbouring messages may be merged by comparing pointers.
+ * set: the store that owns all destination sets (msg/set.h) of one table.
  *
  * Lifetime: a set that its table no longer uses is retired, stamped with the sequence number that the caller
  * had last told by bb_set_store_stamp(): deliveries with that number and earlier ones may name the set, later
@@ -24,22 +20,8 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "msg/handle.h"
+#include "msg/set.h"
 #include "route/subtab_lhash.h"
-
-/* The receivers of one I/O core: handles[first .. first + count). */
-struct bb_set_core {
-	uint32_t core; /* bb_handle_core of all of them; ascending in a set */
-	uint32_t first;
-	uint32_t count; /* at least 1 */
-};
-
-struct bb_set {
-	uint64_t serial;	  /* unique in its store; never 0 */
-	const bb_handle *handles; /* receivers of them, grouped by core, each once */
-	uint32_t receivers;	  /* at least 1 */
-	uint32_t core_count;
-	struct bb_set_core cores[];
-};
 
 /* Sum over the receivers; see above. */
 struct bb_set_print {
