@@ -156,6 +156,7 @@ break_stream(struct ktcp_stream *s, int error)
 		s->error = error;
 	if (s->state != BROKEN)
 		enter(s, BROKEN);
+	s->ending = true;
 	make_pending(s);
 }
 
