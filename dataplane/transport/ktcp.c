@@ -17,7 +17,12 @@
 #include "base/time.h"
 #include "transport/ktcp_priv.h"
 
-#define SMALL_PIECE 512 /* neighbours below this are copied together: an iovec entry costs more */
+/*
+ * Neighbours below this are copied together. On Linux 6.18 over loopback an iovec entry of its own costs
+ * about 100 ns; copied, a piece of 42 octets costs 10 ns, one of 600 octets 68 ns, one of 1030 octets the
+ * same either way.
+ */
+#define SMALL_PIECE 1024
 #define CARRY_UNIT 64
 
 /*
@@ -316,11 +321,13 @@ batch_add(struct bb_ktcp *k, struct write_batch *b, const struct iovec *piece)
 {
 	const size_t len = piece->iov_len;
 	struct iovec *last = b->iov_count > 0 ? &b->iov[b->iov_count - 1] : NULL;
-	const bool small = len < SMALL_PIECE && len <= KTCP_GATHER_BYTES - b->gathered;
+	const bool small = len < SMALL_PIECE;
 	uint8_t *to = k->gather + b->gathered;
 
 	if (len == 0)
 		return true;
+	if (small && len > KTCP_GATHER_BYTES - b->gathered)
+		return false;
 	const bool joins = small && last != NULL && (uint8_t *)last->iov_base + last->iov_len == to;
 	if (!joins && b->iov_count == KTCP_IOV)
 		return false;

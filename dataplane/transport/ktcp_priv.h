@@ -7,9 +7,10 @@
 #include "base/list.h"
 #include "transport/ktcp.h"
 
-#define KTCP_EVENTS 128		/* taken from epoll at a time */
-#define KTCP_GATHER_BYTES 16384 /* small pieces of one write that are copied together */
-#define KTCP_IOV 64		/* pieces of one write */
+#define KTCP_EVENTS 128			      /* taken from epoll at a time */
+#define KTCP_GATHER_BYTES BB_TURN_WRITE_BYTES /* small pieces of one write; a call costs more than the copy \
+					       */
+#define KTCP_IOV 64			      /* pieces of one write */
 
 /* What an epoll entry is about: the low bit of its pointer tells streams from listeners; NULL is the timer.
  */
