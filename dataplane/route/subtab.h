@@ -71,9 +71,9 @@ int bb_subtab_join(struct bb_subtab *t, bb_handle handle, uint32_t *ret_sub);
 typedef void (*bb_subtab_last_fn)(void *ctx, const void *topic, uint32_t len, uint64_t seq);
 
 /*
- * Forget a subscriber, at most budget (1 or more) of its subscriptions per call, newest topic first; its index is used for
- * nothing else from the first call on. Returns true when it is gone: the index is then free for others. Sets
- * matched before may still name its handle. on_last may be NULL.
+ * Forget a subscriber, at most budget (1 or more) of its subscriptions per call, newest topic first; its
+ * index is used for nothing else from the first call on. Returns true when it is gone: the index is then free
+ * for others. Sets matched before may still name its handle. on_last may be NULL.
  */
 bool bb_subtab_leave_step(
 	struct bb_subtab *t, uint32_t sub, uint32_t budget, bb_subtab_last_fn on_last, void *ctx);

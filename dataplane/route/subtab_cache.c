@@ -20,10 +20,11 @@ level_of(uint32_t len)
 	return level;
 }
 
-static uint64_t *
-change_at(const struct bb_cache *c, const uint8_t *prefix, uint32_t level)
+static struct bb_cache_change *
+change_at(const struct bb_cache *c, const uint8_t *prefix, uint32_t level, uint64_t *ret_hash)
 {
-	return &c->changes[bb_hash(&c->key, prefix, level_len[level]) % BB_CACHE_CHANGES];
+	*ret_hash = bb_hash(&c->key, prefix, level_len[level]);
+	return &c->changes[*ret_hash % BB_CACHE_CHANGES];
 }
 
 int
@@ -61,8 +62,14 @@ bb_cache_change(struct bb_cache *c, const void *prefix, uint32_t len, uint64_t s
 	const uint32_t level = level_of(len);
 
 	c->level_seq[level] = seq;
-	if (level != 0)
-		*change_at(c, prefix, level) = seq;
+	if (level == 0)
+		return;
+	uint64_t hash;
+	struct bb_cache_change *change = change_at(c, prefix, level, &hash);
+	if (change->hash != hash)
+		change->others_seq = change->seq; /* it ascends */
+	change->hash = hash;
+	change->seq = seq;
 }
 
 bool
@@ -72,9 +79,14 @@ bb_cache_holds(struct bb_cache *c, struct bb_cache_entry *e, const uint8_t *topi
 	 */
 	if (c->level_seq[0] > e->seq)
 		return false;
-	for (uint32_t level = 1; level < BB_CACHE_LEVELS && level_len[level] <= e->len; level++)
-		if (c->level_seq[level] > e->seq && *change_at(c, topic, level) > e->seq)
+	for (uint32_t level = 1; level < BB_CACHE_LEVELS && level_len[level] <= e->len; level++) {
+		if (c->level_seq[level] <= e->seq)
+			continue;
+		uint64_t hash;
+		const struct bb_cache_change *change = change_at(c, topic, level, &hash);
+		if (change->others_seq > e->seq || (change->hash == hash && change->seq > e->seq))
 			return false;
+	}
 	e->seq = seq;
 	return true;
 }

@@ -32,7 +32,14 @@ enum {
 	BB_CACHE_KEY_FAR = 64,
 	BB_CACHE_KEY_MAX = BB_CACHE_KEY_NEAR + BB_CACHE_KEY_FAR, /* longer ones are not kept */
 	BB_CACHE_LEVELS = 25,
-	BB_CACHE_CHANGES = 4096,
+	BB_CACHE_CHANGES = 2048,
+};
+
+/* The last changed prefix that fell into a place. */
+struct bb_cache_change {
+	uint64_t hash;	     /* of the prefix */
+	uint64_t seq;	     /* of its newest change */
+	uint64_t others_seq; /* newest change of all other prefixes that were here */
 };
 
 struct bb_cache_entry {
@@ -54,7 +61,7 @@ struct bb_cache {
 	struct bb_cache_entry *last; /* found or put by the last look-up */
 	struct bb_hash_key key;
 	uint64_t level_seq[BB_CACHE_LEVELS]; /* newest change at prefixes of that level */
-	uint64_t *changes;		     /* newest change, by hashed prefix */
+	struct bb_cache_change *changes;     /* by hashed prefix */
 };
 
 /* entries: a power of two, at least 2. 0 or -ENOMEM. */
