@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ktcp_priv: what ktcp.c (streams) and ktcp_listen.c (listeners and sockets) share. */
+/* ktcp_priv: what ktcp.c (events), ktcp_stream.c (streams) and ktcp_listen.c (listeners, sockets) share. */
 #ifndef BB_TRANSPORT_KTCP_PRIV_H
 #define BB_TRANSPORT_KTCP_PRIV_H
+
+#include <assert.h>
 
 #include "base/limits.h"
 #include "base/list.h"
 #include "transport/ktcp.h"
 
-#define KTCP_EVENTS 128			      /* taken from epoll at a time */
-#define KTCP_GATHER_BYTES BB_TURN_WRITE_BYTES /* small pieces of one write; a call costs more than the copy \
-					       */
-#define KTCP_IOV 64			      /* pieces of one write */
+#define KTCP_EVENTS 128 /* taken from epoll at a time */
+#define KTCP_GATHER_BYTES                                                                 \
+	BB_TURN_WRITE_BYTES /* small pieces of one write; a call costs more than the copy \
+			     */
+#define KTCP_IOV 64	    /* pieces of one write */
 
 /* What an epoll entry is about: the low bit of its pointer tells streams from listeners; NULL is the timer.
  */
@@ -50,6 +53,45 @@ struct ktcp_listener {
 	int fd; /* -1: closed, to be freed */
 	uint32_t side;
 };
+
+/*
+ * KTCP_CONNECTING --> KTCP_OPEN --> KTCP_BROKEN --> KTCP_DEAD, each may be left out.
+ *
+ * KTCP_BROKEN: an error is known, nothing can be sent; what arrived before is still shown.
+ * KTCP_DEAD: CLOSED was delivered, or the stream was aborted or destroyed; the descriptor is closed.
+ */
+enum { KTCP_CONNECTING, KTCP_OPEN, KTCP_BROKEN, KTCP_DEAD };
+
+struct ktcp_stream {
+	struct bb_stream base;
+	struct bb_ktcp *k;
+	struct bb_list node; /* in k->pending or k->dead, or in none */
+	uint8_t *carry;	     /* what the last view left unconsumed; NULL: nothing */
+	uint32_t carry_len, carry_cap;
+	int fd;
+	int error; /* errno that broke it; 0: not known yet */
+	uint8_t state;
+	bool may_read; /* the socket may hold bytes or the end, without a further edge */
+	bool ending;   /* epoll has reported an end: the socket is read until the end shows */
+	bool ended;    /* the end has shown */
+	bool shown;    /* KTCP_BROKEN, and all that arrived was in a view since */
+	bool finished; /* bb_stream_finish() was called */
+};
+static_assert(sizeof(struct ktcp_stream) <= 2 * BB_CACHE_LINE, "idle peers are counted in tens of thousands");
+
+/* Every change of a stream's state. */
+void ktcp_stream_enter(struct ktcp_stream *s, uint8_t state);
+
+/* Nothing can be sent any more; CLOSED follows when what has arrived was shown. */
+void ktcp_stream_break(struct ktcp_stream *s, int error);
+
+/* Close the descriptor, with a reset if asked, and let go of everything but the struct. */
+void ktcp_stream_die(struct ktcp_stream *s, bool reset);
+
+/* The last step. Not while epoll's batch may name it. */
+void ktcp_stream_free(struct ktcp_stream *s);
+
+extern const struct bb_stream_ops ktcp_stream_ops;
 
 static inline struct bb_ktcp *
 ktcp_of(struct bb_transport *t)
