@@ -169,7 +169,9 @@ ktcp_listen(struct bb_transport *t, int fd, uint32_t side)
 static void
 close_listener(struct ktcp_listener *l)
 {
-	close(l->fd); /* leaves the epoll set with it */
+	/* close() alone would not take it out of the epoll set: the agent may hold a duplicate. */
+	(void)watch(l, EPOLL_CTL_DEL, 0);
+	close(l->fd);
 	l->fd = -1;
 	bb_list_remove(&l->node);
 	bb_list_append(&l->k->dead_listeners, &l->node);
