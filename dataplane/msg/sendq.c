@@ -21,6 +21,16 @@ fits(const struct bb_hwm *hwm, uint64_t msgs, uint64_t bytes, uint64_t len)
 	return hwm->bytes_max == 0 || (bytes < hwm->bytes_max && len <= hwm->bytes_max - bytes);
 }
 
+/* A range of several messages stays within both marks, without the empty queue's exception. */
+static bool
+fits_whole(const struct bb_sendq *q, const struct bb_span *span)
+{
+	const struct bb_hwm *hwm = &q->hwm;
+
+	return (hwm->msgs_max == 0 || (uint64_t)q->msgs + span->msgs <= hwm->msgs_max) &&
+	       (hwm->bytes_max == 0 || q->unsent.bytes + span->len <= hwm->bytes_max);
+}
+
 /* Octets of the message at the front of a span. */
 static uint32_t
 front_len(const struct bb_pool *pool, const struct bb_span *span)
@@ -56,8 +66,7 @@ bb_sendq_admit(
 	}
 	while (rest.len > 0) {
 		struct bb_span one = rest;
-		if (!((hwm->msgs_max == 0 || rest.msgs <= hwm->msgs_max - q->msgs) &&
-			    fits(hwm, q->msgs, q->unsent.bytes, rest.len))) {
+		if (!fits_whole(q, &rest)) {
 			one.len = front_len(s->holds.pool, &rest);
 			one.msgs = 1;
 		}
