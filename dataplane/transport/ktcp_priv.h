@@ -74,7 +74,7 @@ struct ktcp_stream {
 	bool may_read; /* the socket may hold bytes or the end, without a further edge */
 	bool ending;   /* epoll has reported an end: the socket is read until the end shows */
 	bool ended;    /* the end has shown */
-	bool shown;    /* KTCP_BROKEN, and all that arrived was in a view since */
+	bool shown;    /* KTCP_BROKEN, and nobody wants more of what arrived */
 	bool finished; /* bb_stream_finish() was called */
 };
 static_assert(sizeof(struct ktcp_stream) <= 2 * BB_CACHE_LINE, "idle peers are counted in tens of thousands");

@@ -123,6 +123,19 @@ read_socket(struct ktcp_stream *s, size_t room)
 	return 0;
 }
 
+/*
+ * A broken stream was viewed. As long as its session takes some of what is left, it may come back for more;
+ * when it takes all or nothing, CLOSED is due.
+ */
+static void
+shown_broken(struct ktcp_stream *s, bool is_last)
+{
+	if (s->state != KTCP_BROKEN || !s->ended)
+		return;
+	s->shown |= is_last;
+	make_pending(s);
+}
+
 static size_t
 ktcp_rx_view(struct bb_stream *bs, struct iovec *iov, size_t iov_max, size_t bytes_max)
 {
@@ -150,12 +163,10 @@ ktcp_rx_view(struct bb_stream *bs, struct iovec *iov, size_t iov_max, size_t byt
 	bs->flags &= ~(uint32_t)(BB_STREAM_RX_MORE | BB_STREAM_RX_END);
 	bs->flags |= s->may_read || !all ? BB_STREAM_RX_MORE : 0;
 	bs->flags |= s->ended && all ? BB_STREAM_RX_END : 0;
-	if (s->state == KTCP_BROKEN && s->ended && all) {
-		s->shown = true;
-		make_pending(s);
-	}
-	if (k->view_len == 0)
+	if (k->view_len == 0) {
+		shown_broken(s, true);
 		return 0;
+	}
 	k->viewed = s;
 	iov[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)k->view, .iov_len = k->view_len };
 	return 1;
@@ -202,16 +213,19 @@ ktcp_rx_consume(struct bb_stream *bs, size_t n)
 	if (k->view == s->carry) {
 		if (n > 0)
 			(void)carry_set(s, s->carry + n, s->carry_len - n); /* less than before: fits */
+		shown_broken(s, n == 0 || s->carry_len == 0);
 		return;
 	}
-	if (!carry_set(s, k->view + n, k->view_len - n)) {
-		/* The bytes are lost, and with them the stream's order. */
-		carry_free(s);
-		s->may_read = false;
-		s->ended = s->shown = true;
-		ktcp_stream_break(s, ENOMEM);
-		s->error = ENOMEM;
+	if (carry_set(s, k->view + n, k->view_len - n)) {
+		shown_broken(s, n == 0 || s->carry_len == 0);
+		return;
 	}
+	/* The bytes are lost, and with them the stream's order. */
+	carry_free(s);
+	s->may_read = false;
+	s->ended = s->shown = true;
+	ktcp_stream_break(s, ENOMEM);
+	s->error = ENOMEM;
 }
 
 /* Writing. */

@@ -36,7 +36,8 @@
  *
  * An orderly end of the peer's direction is no event but BB_STREAM_RX_END: after all bytes have been viewed.
  * A transport may show the bytes that arrived before a reset as if the peer had finished, and send CLOSED
- * when they were in a view once; who does not view learns of the reset from tx_push, or later.
+ * when a view of them was consumed whole or not at all; after one that was consumed in part comes READABLE.
+ * Who does not view learns of the reset from tx_push, or later.
  *
  * Thread: the I/O core that owns the stream, alone. Nothing here blocks; nothing reads a clock.
  */

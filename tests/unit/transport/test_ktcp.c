@@ -380,6 +380,33 @@ bytes_carried_over_are_shown_once_more_before_a_reset(void **state)
 }
 
 static void
+who_still_takes_of_what_came_before_a_reset_is_not_closed(void **state)
+{
+	struct seen x;
+	int peer;
+	struct bb_stream *s = make_pair(&peer, &x);
+
+	(void)state;
+	assert_int_equal(send(peer, "abcdef", 6, 0), 6);
+	reset(peer);
+	/* One octet for each READABLE, as one does whose window opens bit by bit. */
+	for (size_t left = 6; left > 2; left--) {
+		const uint32_t readable = x.readable;
+		until(x.readable > readable || (s->flags & BB_STREAM_RX_MORE));
+		assert_int_equal(view(s, 61440), left);
+		bb_stream_rx_consume(s, 1);
+		poll_often();
+		assert_int_equal(x.closed, 0);
+	}
+	/* The rest is of no use to it. */
+	assert_int_equal(view(s, 61440), 2);
+	bb_stream_rx_consume(s, 0);
+	until(x.closed);
+	assert_int_equal(x.reason, BB_STREAM_RESET);
+	bb_stream_destroy(s);
+}
+
+static void
 a_reset_of_a_drained_stream_closes_it_at_once(void **state)
 {
 	struct seen x;
@@ -626,6 +653,7 @@ main(void)
 		ktcp_test(options_reach_the_socket),
 		ktcp_test(bytes_before_a_reset_are_shown_before_it),
 		ktcp_test(bytes_carried_over_are_shown_once_more_before_a_reset),
+		ktcp_test(who_still_takes_of_what_came_before_a_reset_is_not_closed),
 		ktcp_test(a_reset_of_a_drained_stream_closes_it_at_once),
 		ktcp_test(a_stream_that_nobody_owes_anything_closes_in_order),
 		ktcp_test(an_idle_peer_costs_two_cache_lines_and_a_carry_its_size),
