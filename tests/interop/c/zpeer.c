@@ -24,6 +24,8 @@
 
 #include "content.h"
 
+#define ECHO_FRAMES_MAX 128
+
 struct peer {
 	struct plan plan;
 	void *sock;
@@ -89,20 +91,28 @@ run_dealer(struct peer *p)
 	}
 }
 
-/* Every frame goes back as it came: right for REP, for a ROUTER, and for a DEALER that sees envelopes. */
+/*
+ * Every message goes back as it came: right for REP, for a ROUTER, and for a DEALER that sees envelopes.
+ * It is received to its end first, since REP takes no reply before that.
+ */
 static void
 run_echo(struct peer *p)
 {
+	static zmq_msg_t frames[ECHO_FRAMES_MAX];
 	int forever = -1;
 
 	zmq_setsockopt(p->sock, ZMQ_RCVTIMEO, &forever, sizeof(forever));
 	for (;;) {
-		zmq_msg_t msg;
-		if (zmq_msg_init(&msg) != 0 || zmq_msg_recv(&msg, p->sock, 0) < 0)
-			die("receive: %s", zmq_strerror(errno));
-		int more = zmq_msg_more(&msg) ? ZMQ_SNDMORE : 0;
-		if (zmq_msg_send(&msg, p->sock, more) < 0)
-			die("send: %s", zmq_strerror(errno));
+		size_t count = 0;
+		do {
+			if (count == ECHO_FRAMES_MAX)
+				die("a request of more than %d frames", ECHO_FRAMES_MAX);
+			if (zmq_msg_init(&frames[count]) != 0 || zmq_msg_recv(&frames[count], p->sock, 0) < 0)
+				die("receive: %s", zmq_strerror(errno));
+		} while (zmq_msg_more(&frames[count++]));
+		for (size_t i = 0; i < count; i++)
+			if (zmq_msg_send(&frames[i], p->sock, i + 1 < count ? ZMQ_SNDMORE : 0) < 0)
+				die("send: %s", zmq_strerror(errno));
 	}
 }
 

@@ -4,7 +4,7 @@ import zmq
 
 from harness import content
 from harness.broker import pipeline
-from harness.case import case
+from harness.case import bind_when_free, case
 from harness.traffic import meet, must_take, take, through
 from harness.wait import PATIENCE, equal, eventually, need
 from rawpeer import message
@@ -206,20 +206,10 @@ def sides_that_connect(t):
     front, back = (f"tcp://127.0.0.1:{t.ports.take()}" for _ in range(2))
     t.start(pipeline({"connect": [front]}, {"connect": [back]}))
     for turn in range(3):
-        push, pull = t.sock(zmq.PUSH, bind=front), t.sock(zmq.PULL, bind=back)
+        push, pull = t.sock(zmq.PUSH), t.sock(zmq.PULL)
+        bind_when_free(push, front)
+        bind_when_free(pull, back)
         for i in range(100):
             through(push, pull, [b"%d.%d" % (turn, i)], f"message {i} of turn {turn}")
-        for sock in (push, pull):
-            sock.close()
-        eventually(lambda: is_free(front) and is_free(back), "both addresses are free")
-
-
-def is_free(address):
-    import socket
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", int(address.rpartition(":")[2])))
-        except OSError:
-            return False
-    return True
+        push.close()
+        pull.close()

@@ -2,11 +2,11 @@
 """PUB, XPUB, SUB and XSUB through `pubsub`: what is delivered to whom."""
 import zmq
 
-from harness import content
+from harness import content, names
 from harness.broker import pubsub
-from harness.case import case
+from harness.case import bind_when_free, case
 from harness.traffic import join, must_take, put, settle, take, through
-from harness.wait import PATIENCE, equal, need
+from harness.wait import equal, need
 from rawpeer import cancel, message, subscribe
 
 
@@ -291,7 +291,6 @@ def publications_nobody_wants_are_counted(t):
     b = t.start(pubsub())
     pub = t.raw(b.port("publishers")).handshake(b"PUB")
     pub.send(b"".join(message(b"nobody", b"%d" % i) for i in range(1000))).pong()
-    from harness import names
     equal(names.total(b.quiet_counters(), "no_subscriber"), 1000, "no_subscriber")
 
 
@@ -314,7 +313,6 @@ def messages_from_xsub_do_not_disturb(t):
 @case(busbar=True)
 def messages_from_xsub_are_counted_as_unroutable(t):
     """The documented deviation: dropped, and in the account of the subscribers' side."""
-    from harness import names
     b = t.start(pubsub())
     sub = t.raw(b.port("subscribers")).handshake(b"XSUB")
     sub.send(b"".join(message(b"upstream", b"%d" % i) for i in range(50))).pong()
@@ -368,16 +366,3 @@ def sides_that_connect(t):
             through(pub, sub, [b"t", b"%d.%d" % (turn, i)], f"message {i} of turn {turn}")
         pub.close()
         sub.close()
-
-
-def bind_when_free(sock, address):
-    """libzmq closes a listener in the background: its address is free a little later."""
-    from harness.wait import eventually
-
-    def bound():
-        try:
-            sock.bind(address)
-            return True
-        except zmq.ZMQError:
-            return False
-    eventually(bound, f"{address} is free")

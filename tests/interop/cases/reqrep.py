@@ -6,10 +6,10 @@ import zmq
 
 from harness import content
 from harness.broker import reqrep
-from harness.case import case
-from harness.traffic import must_take, take
+from harness.case import bind_when_free, case
+from harness.traffic import must_take, refusal, take
 from harness.wait import PATIENCE, Fail, equal, eventually, need
-from rawpeer import message
+from rawpeer import greeting, message, ready
 
 
 def echo(t, kind, address, count=1):
@@ -38,11 +38,6 @@ def echo(t, kind, address, count=1):
 def ask(req, frames, what):
     req.send_multipart(frames)
     content.check(must_take(req, what), frames, what)
-
-
-def dealer_worker_echo(worker):
-    """A worker that handles the envelope by itself answers one request."""
-    worker.send_multipart(must_take(worker, "a request"))
 
 
 @case()
@@ -255,8 +250,6 @@ def ids_given_by_the_client(t):
 @case(busbar=True)
 def a_taken_id_is_refused(t):
     """A second client with the same id gets ERROR and is closed; the first one keeps working."""
-    from harness.traffic import refusal
-    from rawpeer import greeting, ready
     b = t.start(reqrep())
     worker = t.sock(zmq.DEALER, b.addr("workers"))
     first = t.raw(b.port("clients")).handshake(b"DEALER", identity=b"same")
@@ -402,10 +395,7 @@ def sides_that_connect(t):
     address = f"tcp://127.0.0.1:{t.ports.take()}"
     b = t.start(reqrep(None, {"connect": [address]}))
     for turn in range(2):
-        rep = t.ctx.socket(zmq.REP)
-        rep.linger = 0
-        rep.rcvtimeo = int(PATIENCE * 1000)
-        from cases.pubsub import bind_when_free
+        rep = t.sock(zmq.REP)
         bind_when_free(rep, address)
         req = t.sock(zmq.REQ, b.addr("clients"))
         for i in range(20):

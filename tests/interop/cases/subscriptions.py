@@ -6,7 +6,7 @@ from harness.broker import pubsub
 from harness.case import case
 from harness.traffic import join, must_take, put, take
 from harness.wait import equal, need
-from rawpeer import cancel, greeting, message, ready, subscribe
+from rawpeer import cancel, command, greeting, message, ready, subscribe
 
 
 def seen_until(pub, fence):
@@ -163,7 +163,6 @@ def subscriptions_arrive_octet_by_octet(t):
     """SUBSCRIBE in both forms, one octet in each segment, long and short length form."""
     b = t.start(pubsub())
     pub, sub = raw_pub(t, b), raw_sub(t, b)
-    from rawpeer import command
     octets = (subscribe(b"a") + message(b"\1b") + command(b"SUBSCRIBE", b"c", long=True) +
               message(b"\1d", long=True) + command(b"CANCEL", b"a", long=True) + subscribe(b"f"))
     sub.send(octets, piece=1)
@@ -217,6 +216,20 @@ def a_repeated_subscription_delivers_one_copy(t):
     equal(seen_until(pub, b"f"), [(True, b"a")], "upstream")
     pub.send(message(b"a1") + message(b"a2") + message(b"f"))
     equal([must_take(sub) for _ in range(3)], [[b"a1"], [b"a2"], [b"f"]], "deliveries")
+
+
+@case()
+def one_cancel_on_the_wire_ends_a_repeated_subscription(t):
+    """
+    SUBSCRIBE, SUBSCRIBE, CANCEL for one topic leaves none: a stock SUB counts by itself, sends every
+    subscribe but only the last cancel. A broker that counted per peer would keep the topic for ever.
+    """
+    b = t.start(pubsub())
+    pub, sub = raw_pub(t, b), raw_sub(t, b)
+    sub.send(subscribe(b"a") * 2 + cancel(b"a") + subscribe(b"f"))
+    equal(seen_until(pub, b"f"), [(True, b"a"), (False, b"a")], "upstream")
+    pub.send(message(b"a1") + message(b"f"))
+    equal(must_take(sub), [b"f"], "the first delivery")
 
 
 @case()

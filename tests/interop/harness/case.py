@@ -9,7 +9,7 @@ import zmq
 
 from harness import broker
 from harness.ports import Ports
-from harness.wait import PATIENCE, SCALE, Fail, need
+from harness.wait import PATIENCE, SCALE, Fail, eventually, need
 from rawpeer import RawPeer
 
 CASES = {}
@@ -166,3 +166,14 @@ class Test:
             started.kill()
         if not keep:
             shutil.rmtree(self.root, ignore_errors=True)
+
+
+def bind_when_free(sock, address):
+    """libzmq closes a listener in the background: its address is free a little later."""
+    def bound():
+        try:
+            sock.bind(address)
+            return True
+        except zmq.ZMQError:
+            return False
+    eventually(bound, f"{address} is free")

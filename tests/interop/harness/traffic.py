@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Traffic that many tests need: fences, pairs that must not notice anything, messages with proof."""
 import itertools
+import select
 import time
 from contextlib import contextmanager
 
-import zmq
+import zmq.utils.monitor
 
 from harness import content
 from harness.wait import Fail, PATIENCE, eventually, need
-from rawpeer import RawPeer
+from rawpeer import RawPeer, message
 
 unique = itertools.count()
 
@@ -31,7 +32,6 @@ def must_take(peer, what="a message"):
 
 def put(peer, frames):
     if isinstance(peer, RawPeer):
-        from rawpeer import message
         peer.send(message(*frames))
     else:
         peer.send_multipart(frames)
@@ -139,3 +139,31 @@ def monitor(sock):
             events.append(zmq.Event(number).name)
         return events
     return drain
+
+
+class Flood:
+    """
+    Sends one message again and again on a raw peer whose socket does not block, until the broker takes
+    no more for a second or `most` are sent. It may stop inside a message: finish() sends the rest.
+    """
+
+    def __init__(self, peer, octets, most):
+        self.messages, self.rest = 0, b""
+        last = time.monotonic()
+        while self.messages < most and time.monotonic() - last < 1.0:
+            if not select.select([], [peer.sock], [], 0.05)[1]:
+                continue
+            try:
+                done = peer.sock.send(self.rest or octets)
+            except BlockingIOError:
+                continue
+            last = time.monotonic()
+            self.rest = (self.rest or octets)[done:]
+            self.messages += not self.rest
+
+    def finish(self, peer):
+        """Send the rest of the message that was begun."""
+        if self.rest:
+            peer.sock.sendall(self.rest)
+            self.messages += 1
+            self.rest = b""
