@@ -5,6 +5,7 @@
  *   zpeer ROLE [options] ADDRESS
  *
  *   push pull     send, or receive and check, the messages of the plan
+ *   sink          receive anything until killed
  *   pub sub       the same with a topic frame; pub is an XPUB that waits for --peers subscriptions
  *   req dealer    send each message of the plan and check that it comes back; a dealer keeps --flight
  *                 requests on their way and adds the empty delimiter itself
@@ -47,6 +48,19 @@ run_recv(struct peer *p)
 {
 	for (uint64_t i = 0; i < p->plan.count; i++)
 		plan_recv(&p->plan, p->sock, i);
+}
+
+static void
+run_sink(struct peer *p)
+{
+	int forever = -1;
+
+	zmq_setsockopt(p->sock, ZMQ_RCVTIMEO, &forever, sizeof(forever));
+	for (;;) {
+		char octets[64]; /* longer messages are cut, which does not matter here */
+		if (zmq_recv(p->sock, octets, sizeof(octets), 0) < 0)
+			die("receive: %s", zmq_strerror(errno));
+	}
 }
 
 static void
@@ -123,6 +137,7 @@ static const struct role {
 } roles[] = {
 	{ "push", ZMQ_PUSH, run_send },
 	{ "pull", ZMQ_PULL, run_recv },
+	{ "sink", ZMQ_PULL, run_sink },
 	{ "pub", ZMQ_XPUB, run_pub },
 	{ "sub", ZMQ_SUB, run_sub },
 	{ "req", ZMQ_REQ, run_req },

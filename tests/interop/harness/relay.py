@@ -19,6 +19,7 @@ class Relay:
         self.accepted = 0
         self.lock = threading.Lock()
         self.links = []
+        self.silent = []  # ends towards the broker that carry nothing any more
         self.ended = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -78,8 +79,18 @@ class Relay:
         """End all connections, by FIN or by RST."""
         self.drop(lambda link: True, reset)
 
+    def cut_client_side(self):
+        """The clients see the end; the broker's connections stay open and silent, as after a broken cable."""
+        with self.lock:
+            gone, self.links = self.links, []
+        for client, server in gone:
+            client.close()
+            self.silent.append(server)
+
     def end(self):
         self.ended = True
         self.thread.join()
         self.cut()
+        for sock in self.silent:
+            sock.close()
         self.listener.close()
