@@ -173,7 +173,7 @@ bb_batch_discard(struct bb_pool *pool, const struct bb_slice *slice)
 		for (uint32_t i = 0; i < run->count && words > 0; i++) {
 			const uint64_t *entry = bb_batch_read(&r, words);
 			if (run->kind == BB_RUN_CHAIN)
-				bb_pool_put(pool, (uint32_t)entry[0], 1);
+				bb_pool_put(pool, (uint32_t)entry[1], 1);
 		}
 	}
 	bb_pool_put(pool, slice->buffer, 1);

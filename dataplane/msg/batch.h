@@ -15,16 +15,17 @@
  * A run is a head of BB_RUN_WORDS words {session, kind, side, count}, then what its kind says; reading goes
  * downwards in memory, see bb_batch_reader. Bytes of all runs follow one another without gaps.
  *
- *   kind            session   count     words after the head            bytes
- *   MSGS            producer  messages  one bb_desc each                the messages, back to back, canonical
- * frames CHAIN           producer  1         bb_desc, {head buffer, 0}       none: the message lies in a
- * chain (msg/pool.h), whose one reference goes to the router SUBSCRIBE       subscr.   topics    one {topic
- * length} each         the topics, back to back CANCEL          subscr.   topics    one {topic length} each
- * the topics, back to back ATTACH          new       1         struct bb_attach                routing id
- * (may be empty) CREDIT          consumer  1         struct bb_credit                none GONE dying     1
- * none                            none UPSTREAM_ROOM   publisher 1         none none: it took what it was
- * told, tell more END             none      1         {scope}                         none: nothing of that
- * scope follows
+ *   kind           session   count     words of an entry         bytes
+ *   MSGS           producer  messages  bb_desc                   the messages, back to back, canonical frames
+ *   CHAIN          producer  1         bb_desc, {head buffer}    none: the message lies in a chain (msg/pool.h),
+ *                                                                whose one reference goes to the router
+ *   SUBSCRIBE      subscr.   topics    {topic length}            the topics, back to back
+ *   CANCEL         subscr.   topics    {topic length}            the topics, back to back
+ *   ATTACH         new       1         bb_attach                 routing id (may be empty)
+ *   CREDIT         consumer  1         bb_credit                 none
+ *   GONE           dying     1         none                      none
+ *   UPSTREAM_ROOM  publisher 1         none                      none: it took what it was told, tell more
+ *   END            none      1         {scope}                   none: nothing of that scope follows
  *
  * Canonical frames: reserved bits 0, the shortest form of the length, message frames only. So the first
  * frame's body begins 2 octets (length <= 255) or 9 octets into the message: bb_desc_topic_offset().

@@ -5,16 +5,19 @@
  *
  * One ring per (router, I/O core); elements of 32 bytes, staged during a step and published in bursts.
  *
- *   kind           who              rest
- *   MSGS_ONE       session          range; for exactly that session
- *   MSGS_SET       struct bb_set *  range; for the members of the set on this I/O core (route/set.h)
- *   WINDOW         0                side; total: bytes of that side's input that this router has done with
- * since start, from this I/O core. State: only the newest counts. GRANTED        session          range = the
- * routing id that it has now (len octets; none if len = 0) REFUSED        session          cause: enum
- * bb_refusal GONE_DONE      session          this router has forgotten it (msg/handle.h) UPSTREAM session
- * range = one subscription or cancel for that publisher: len octets of topic, flags BB_DELIVERY_CANCEL or 0
- *   UPSTREAM_END   session          flags: the publisher was told all there is for now; answers come on
- * change END            0                total: scope. Nothing of that scope follows from this router.
+ *   kind          who         rest
+ *   MSGS_ONE      session     range; for exactly that session
+ *   MSGS_SET      set         range; for the members of the set on this I/O core (msg/set.h)
+ *   CLOSED        0           nothing but the CLOSE flag
+ *   WINDOW        total       bytes of the side's input that this router has done with since start, from this
+ *                             I/O core. State: only the newest counts.
+ *   GRANTED       session     range = the routing id that it has now (len octets; none if len = 0)
+ *   REFUSED       session     msgs: enum bb_refusal
+ *   GONE_DONE     session     this router has forgotten it (msg/handle.h)
+ *   UPSTREAM      session     range = one subscription or cancel for that publisher: len octets of topic,
+ *                             flags BB_DELIVERY_CANCEL or 0
+ *   UPSTREAM_END  session     the publisher was told all there is for now; changes follow as they come
+ *   END           total       scope: nothing of it follows from this router
  *
  * Who owns: a range {buffer, offset, len} is covered by references that travel with the deliveries of one
  * buffer to one I/O core: BB_DELIVERY_OPEN on the first hands over one reference, BB_DELIVERY_CLOSE on the

@@ -416,8 +416,8 @@ assembly_finish(struct bb_io *io, struct session *s)
 		.len = (uint32_t)a->total,
 		.topic_len = a->id_len > 0 ? a->id_len - 2u : (uint32_t)a->topic_len,
 	};
-	uint64_t words[2] = { a->head }; /* read downwards: the descriptor comes first, then the head */
-	memcpy(&words[1], &desc, sizeof(desc));
+	uint64_t words[2] = { 0, a->head };
+	memcpy(&words[0], &desc, sizeof(desc));
 	bb_batch_run(w, BB_RUN_CHAIN, s->handle, s->side->index);
 	bb_batch_entry(w, words, 2, 0);
 	count_received(s, 1, a->total - a->id_len, a->total);

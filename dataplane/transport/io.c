@@ -31,10 +31,10 @@ static uint32_t
 least_loaded(const struct bb_io *io)
 {
 	uint32_t best = io->index;
-	uint32_t best_load = __atomic_load_n(&io->fabric->io_load[best], __ATOMIC_RELAXED);
+	uint32_t best_load = atomic_load_explicit(&io->fabric->io_load[best], memory_order_relaxed);
 
 	for (uint32_t i = 0; i < io->fabric->sizes.io_count; i++) {
-		const uint32_t load = __atomic_load_n(&io->fabric->io_load[i], __ATOMIC_RELAXED);
+		const uint32_t load = atomic_load_explicit(&io->fabric->io_load[i], memory_order_relaxed);
 		if (load < best_load) {
 			best = i;
 			best_load = load;

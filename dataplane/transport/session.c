@@ -140,7 +140,7 @@ session_adopt(
 	side->session_count++;
 	if (slot >= io->counters->header->sessions_used[io->index])
 		__atomic_store_n(&io->counters->header->sessions_used[io->index], slot + 1, __ATOMIC_RELEASE);
-	__atomic_fetch_add(&io->fabric->io_load[io->index], 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&io->fabric->io_load[io->index], 1, memory_order_relaxed);
 	fill_row(io, s, address);
 	BB_COUNT(side->row, BB_IO_ACCEPTED, 1);
 	half_open_append(io, s);
@@ -582,7 +582,7 @@ session_release(struct bb_io *io, struct session *s)
 	memset(&s->row->handle, 0, sizeof(*s->row) - offsetof(struct bb_session_row, handle));
 	row_end(s->row);
 	s->side->session_count--;
-	__atomic_fetch_sub(&io->fabric->io_load[io->index], 1, __ATOMIC_RELAXED);
+	atomic_fetch_sub_explicit(&io->fabric->io_load[io->index], 1, memory_order_relaxed);
 	if (++io->generations[slot] == 0)
 		io->generations[slot] = 1;
 	io->sessions[slot] = NULL;

@@ -5,11 +5,12 @@
  * it in order.
  *
  *   CONNECTING --up--> GREETING --64 octets--> HANDSHAKE --READY, attached, granted--> READY
- *        |                |                        |                                    |
- *        |                +---- refused: FLUSHING (ERROR goes out, reads are thrown away)    +--drain-->
- * DRAINING |                                         |                                    |           |
- *        +-----------------------------------------+------------ CLOSING <--------------+-----------+
+ *       |                 |                     |     |                                 |   |
+ *       |                 |                     |     +--refused--> FLUSHING <--refused-+   +--drain--> DRAINING
+ *       |                 |                     |                      |                                   |
+ *       +-----------------+---------------------+----> CLOSING <-------+-----------------------------------+
  *
+ * FLUSHING: ERROR goes out, what still comes is thrown away.
  * CLOSING: the stream is gone, the queues are empty; the slot waits until every router has answered GONE_DONE
  * (msg/handle.h), then it is free. Sessions that were never attached pass through it at once.
  */

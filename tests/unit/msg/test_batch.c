@@ -108,7 +108,7 @@ static void
 data_leaves_the_reserve_to_control(void **state)
 {
 	struct fixture *f = *state;
-	uint32_t taken[BUFFERS], n = 0;
+	uint32_t taken[BUFFERS + 1], n = 0;
 
 	while ((taken[n] = bb_pool_get(&f->pool, BB_POOL_DATA)) != BB_BUFFER_NONE)
 		n++;
@@ -147,7 +147,7 @@ discarding_a_slice_returns_its_chains(void **state)
 {
 	struct fixture *f = *state;
 	const uint32_t head = bb_pool_get(&f->pool, BB_POOL_DATA);
-	const uint64_t words[2] = { head, 0 };
+	const uint64_t words[2] = { 0, head };
 	const uint64_t scope = 3;
 	struct bb_slice slice;
 
