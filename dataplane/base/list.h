@@ -74,6 +74,19 @@ bb_list_move_all(struct bb_list *to, struct bb_list *from)
 	bb_list_init(from);
 }
 
+/* Move all of from, in order, to the end of head. */
+static inline void
+bb_list_splice(struct bb_list *head, struct bb_list *from)
+{
+	if (bb_list_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	bb_list_init(from);
+}
+
 #define bb_list_entry(node, type, member) bb_container_of(node, type, member)
 
 /* Walk; the current node may be removed. */
