@@ -59,12 +59,15 @@ enum {
 	BB_DELIVERY_CHAIN = 8, /* buffer is the head of a chain */
 };
 
-/* Why a session is not let in; the words stand in ERROR commands, counters and logs. */
+/* Why a session is not let in, or has to go; the words stand in ERROR commands, counters and logs. */
 enum bb_refusal {
 	BB_REFUSED_ID_TAKEN = 1, /* routing id in use and no handover */
 	BB_REFUSED_ID_BAD,	 /* begins with 0, or too long */
 	BB_REFUSED_NO_MEMORY,
 	BB_REFUSED_REMOVED, /* the side is being removed */
+	/* of peers that were let in: they are to be closed */
+	BB_REFUSED_SUBSCRIPTIONS, /* more or longer ones than allowed */
+	BB_REFUSED_SLOW,	  /* kept others waiting beyond block_max */
 };
 
 struct bb_delivery {
@@ -77,7 +80,7 @@ struct bb_delivery {
 	uint32_t offset;
 	uint32_t len;
 	uint32_t msgs; /* messages in the range; cause for REFUSED */
-	uint16_t side; /* the side that sends it: endpoint * 2 + (0 or 1) */
+	uint16_t side; /* MSGS: that the messages came from; else the session's: endpoint * 2 + (0 or 1) */
 	uint8_t kind;
 	uint8_t flags;
 	uint32_t reserved;

@@ -390,6 +390,8 @@ session_refused(struct bb_io *io, struct session *s, enum bb_refusal cause)
 		[BB_REFUSED_ID_BAD] = { BB_IO_REFUSED_CLAIM, "id_bad" },
 		[BB_REFUSED_NO_MEMORY] = { BB_IO_CLOSED_MEMORY, "memory" },
 		[BB_REFUSED_REMOVED] = { BB_IO_REFUSED_LIMIT, "removed" },
+		[BB_REFUSED_SUBSCRIPTIONS] = { BB_IO_REFUSED_SUBSCRIPTION, "subscriptions" },
+		[BB_REFUSED_SLOW] = { BB_IO_CLOSED_SLOW, "slow" },
 	};
 
 	BB_ASSERT((size_t)cause < BB_ARRAY_LEN(refusals) && refusals[cause].name != NULL);
