@@ -341,6 +341,19 @@ bb_subtab_leave_step(struct bb_subtab *t, uint32_t sub, uint32_t budget, bb_subt
 	return true;
 }
 
+uint32_t
+bb_subtab_topic_subs(const struct bb_subtab *t, const void *key, uint32_t len)
+{
+	const uint32_t node = bb_trie_find(&t->trie, key, len);
+	const uint32_t topic = node != 0 ? bb_trie_node(&t->trie, node)->topic : 0;
+	uint32_t count = 0;
+
+	BB_ASSERT_OWNER(t);
+	if (topic != 0)
+		bb_subs_of_topic(&t->subs, topic_at(t, topic), &count);
+	return count;
+}
+
 /* ---- Sets ---- */
 
 /* The topic at a node, or the next one above; the node moves on, to 0 at the root. 0: no more. */

@@ -95,6 +95,9 @@ void bb_subtab_limit(struct bb_subtab *t, uint32_t subscriptions_max);
 /* Distinct topics of a subscriber. */
 uint32_t bb_subtab_sub_topics(const struct bb_subtab *t, uint32_t sub);
 
+/* Subscribers of exactly this topic; 0 if nobody subscribed to it. */
+uint32_t bb_subtab_topic_subs(const struct bb_subtab *t, const void *topic, uint32_t len);
+
 /* Answer of a match whose set could not be built: count the message as dropped for want of memory. */
 extern const struct bb_set bb_subtab_nomem;
 #define BB_SUBTAB_NOMEM (&bb_subtab_nomem)
