@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "route/upstream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "route/state.h"
+
+#define FIRST_CAP 64
+#define ROOM_BYTES 1024 /* so many octets of topic use up the room of one element more */
+
+enum {
+	PHASE_ALL,  /* to be told the empty topic */
+	PHASE_WALK, /* to be told the table's topics */
+	PHASE_END,  /* to be told that this was all */
+	PHASE_LOG,  /* told everything up to its place in the log */
+};
+
+struct bb_upstream_entry {
+	uint32_t waiting; /* publishers that are to be told this next */
+	uint32_t len;
+	bool cancel;
+	uint8_t topic[];
+};
+
+void
+bb_upstream_init(struct bb_upstream *u)
+{
+	*u = (struct bb_upstream){ 0 };
+	bb_list_init(&u->publishers);
+	bb_list_init(&u->pending);
+	bb_list_init(&u->idle);
+}
+
+static struct bb_upstream_entry **
+entry_at(const struct bb_upstream *u, uint64_t number)
+{
+	return &u->log[number & (u->cap - 1)];
+}
+
+static void
+drop_first(struct bb_shard *s)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+	struct bb_upstream_entry *e = *entry_at(u, u->first++);
+
+	u->bytes -= e->len;
+	bb_mem_free(s->router->mem, e, sizeof(*e) + e->len);
+}
+
+void
+bb_upstream_fini(struct bb_shard *s)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	while (u->first < u->next)
+		drop_first(s);
+	bb_mem_free(s->router->mem, u->log, u->cap * sizeof(struct bb_upstream_entry *));
+	u->log = NULL;
+	u->cap = 0;
+}
+
+/* The count of publishers at a place in the log. */
+static uint32_t *
+waiting_at(struct bb_upstream *u, uint64_t number)
+{
+	return number == u->next ? &u->at_end : &(*entry_at(u, number))->waiting;
+}
+
+static void
+trim(struct bb_shard *s)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	while (u->first < u->next && (*entry_at(u, u->first))->waiting == 0)
+		drop_first(s);
+}
+
+static bool
+told_all(const struct bb_shard *s, const struct bb_peer *p)
+{
+	return p->upstream_phase == PHASE_LOG && p->upstream_log == s->pubsub.upstream.next;
+}
+
+/* Put p into the list where it belongs. */
+static void
+place(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	bb_list_remove(&p->upstream);
+	if (p->upstream_room == 0)
+		return;
+	if (told_all(s, p)) {
+		bb_list_append(&u->idle, &p->upstream);
+		return;
+	}
+	bb_list_append(&u->pending, &p->upstream);
+	if (!bb_list_linked(&s->upstream))
+		bb_list_append(&s->router->upstream, &s->upstream);
+}
+
+/* From the beginning, with all that happens from now on in the log. */
+static void
+begin(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
+	bb_subtab_cursor_open(s->pubsub.table, &p->upstream_cursor);
+	p->upstream_phase = s->conf->subscribe_all ? PHASE_ALL : PHASE_WALK;
+	p->upstream_log = u->next;
+	p->upstream_held = false;
+	u->at_end++;
+	place(s, p);
+}
+
+void
+bb_upstream_join(struct bb_shard *s, struct bb_peer *p)
+{
+	bb_list_append(&s->pubsub.upstream.publishers, &p->publishers);
+	p->upstream_room = BB_UPSTREAM_ROOM;
+	begin(s, p);
+}
+
+void
+bb_upstream_leave(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	if (!bb_list_linked(&p->publishers))
+		return;
+	bb_list_remove(&p->publishers);
+	bb_list_remove(&p->upstream);
+	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
+	--*waiting_at(u, p->upstream_log);
+	trim(s);
+}
+
+void
+bb_upstream_restart(struct bb_shard *s)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	bb_list_for_each(n, &u->publishers)
+	{
+		struct bb_peer *p = bb_list_entry(n, struct bb_peer, publishers);
+		--*waiting_at(u, p->upstream_log);
+		begin(s, p);
+	}
+	trim(s);
+}
+
+static bool
+log_grow(struct bb_shard *s)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+	const uint32_t cap = u->cap == 0 ? FIRST_CAP : 2 * u->cap;
+
+	if (cap > BB_UPSTREAM_LOG_ENTRIES)
+		return false;
+	struct bb_upstream_entry **log = bb_mem_alloc(
+		s->router->mem, cap * sizeof(struct bb_upstream_entry *));
+	if (log == NULL)
+		return false;
+	for (uint64_t n = u->first; n < u->next; n++)
+		log[n & (cap - 1)] = *entry_at(u, n);
+	bb_mem_free(s->router->mem, u->log, u->cap * sizeof(struct bb_upstream_entry *));
+	u->log = log;
+	u->cap = cap;
+	return true;
+}
+
+static bool
+log_append(struct bb_shard *s, bool cancel, const void *topic, uint32_t len)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	if (u->bytes + len > BB_UPSTREAM_LOG_BYTES)
+		return false;
+	if (u->next - u->first == u->cap && !log_grow(s))
+		return false;
+	struct bb_upstream_entry *e = bb_mem_alloc(s->router->mem, sizeof(*e) + len);
+	if (e == NULL)
+		return false;
+	*e = (struct bb_upstream_entry){ .waiting = u->at_end, .len = len, .cancel = cancel };
+	if (len > 0)
+		memcpy(e->topic, topic, len);
+	u->at_end = 0;
+	*entry_at(u, u->next++) = e;
+	u->bytes += len;
+	return true;
+}
+
+void
+bb_upstream_changed(struct bb_shard *s, bool cancel, const void *topic, uint32_t len)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	if (bb_list_empty(&u->publishers) || s->conf->subscribe_all)
+		return;
+	if (!log_append(s, cancel, topic, len)) {
+		bb_upstream_restart(s);
+		return;
+	}
+	bb_list_splice(&u->pending, &u->idle);
+	if (!bb_list_empty(&u->pending) && !bb_list_linked(&s->upstream))
+		bb_list_append(&s->router->upstream, &s->upstream);
+}
+
+void
+bb_upstream_room(struct bb_shard *s, struct bb_peer *p)
+{
+	p->upstream_room = BB_UPSTREAM_ROOM;
+	place(s, p);
+}
+
+/* 0, or -ENOBUFS: try again later. */
+static int
+tell(struct bb_shard *s, struct bb_peer *p, bool cancel, const void *topic, uint32_t len)
+{
+	struct bb_router *r = s->router;
+	uint32_t buffer, offset;
+
+	if (bb_out_note(&r->out, topic, len, &buffer, &offset) != 0)
+		return -ENOBUFS;
+	bb_out_msgs(&r->out, p->out, BB_DELIVERY_UPSTREAM, p->handle, p->side, buffer, offset, len, 0);
+	if (cancel)
+		p->out->staged[p->out->last].flags |= BB_DELIVERY_CANCEL;
+	const uint32_t room = 1 + len / ROOM_BYTES;
+	p->upstream_room = p->upstream_room > room ? p->upstream_room - room : 0;
+	return 0;
+}
+
+/* The next topic of the walk; the cursor keeps it until it is told. */
+static int
+tell_walk(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_subtab_cursor *c = &p->upstream_cursor;
+
+	if (!p->upstream_held) {
+		const void *topic;
+		uint32_t len;
+		const int ret = bb_subtab_next_topic(s->pubsub.table, c, &topic, &len);
+		if (ret == 0) {
+			bb_subtab_cursor_close(s->pubsub.table, c);
+			p->upstream_phase = PHASE_END;
+			return 0;
+		}
+		if (ret < 0)
+			return ret == -EAGAIN ? 0 : ret;
+	}
+	const int ret = tell(s, p, false, c->key, c->len);
+	p->upstream_held = ret != 0;
+	return ret;
+}
+
+static int
+tell_log(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+	struct bb_upstream_entry *e = *entry_at(u, p->upstream_log);
+	const int ret = tell(s, p, e->cancel, e->topic, e->len);
+
+	if (ret != 0)
+		return ret;
+	e->waiting--;
+	p->upstream_log++;
+	++*waiting_at(u, p->upstream_log);
+	trim(s);
+	if (p->upstream_log == u->next)
+		p->upstream_phase = PHASE_END;
+	return 0;
+}
+
+/* One element for p. 0, or a negative errno: no memory now. */
+static int
+tell_next(struct bb_shard *s, struct bb_peer *p)
+{
+	int ret = 0;
+
+	switch (p->upstream_phase) {
+	case PHASE_ALL:
+		ret = tell(s, p, false, NULL, 0);
+		if (ret == 0)
+			p->upstream_phase = PHASE_END;
+		break;
+	case PHASE_WALK:
+		ret = tell_walk(s, p);
+		break;
+	case PHASE_END:
+		if (p->upstream_log == s->pubsub.upstream.next)
+			bb_out_plain(
+				&s->router->out, p->core, BB_DELIVERY_UPSTREAM_END, p->side, p->handle, 0);
+		p->upstream_phase = PHASE_LOG;
+		break;
+	case PHASE_LOG:
+		ret = tell_log(s, p);
+		break;
+	}
+	return ret;
+}
+
+bool
+bb_upstream_step(struct bb_shard *s)
+{
+	struct bb_router *r = s->router;
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	while (!bb_list_empty(&u->pending)) {
+		struct bb_peer *p = bb_list_entry(u->pending.next, struct bb_peer, upstream);
+		while (p->upstream_room > 0 && !told_all(s, p)) {
+			if (!bb_router_may_work(r))
+				return true;
+			r->budget--;
+			if (tell_next(s, p) != 0)
+				return true; /* no memory: it stays pending */
+		}
+		place(s, p);
+	}
+	return false;
+}
