@@ -138,14 +138,15 @@ def clients_find_their_way_back(t):
     relays = {side: Relay(t, b.port(side)) for side in
               ("publishers", "subscribers", "producers", "consumers", "clients", "workers")}
     pub = t.sock(zmq.PUB, relays["publishers"].address)
-    sub = t.sock(zmq.SUB, relays["subscribers"].address, subscribe=b"t")
+    sub = t.sock(zmq.SUB, relays["subscribers"].address)
     push = t.sock(zmq.PUSH, relays["producers"].address, immediate=1)
     pull = t.sock(zmq.PULL, relays["consumers"].address)
     req = t.sock(zmq.REQ, relays["clients"].address, req_relaxed=1, req_correlate=1, immediate=1)
     rep = t.sock(zmq.REP, relays["workers"].address)
     for turn in range(6):
-        join([pub], [sub], b"t")
-        through(pub, sub, [b"t", b"%d" % turn], "a publication")
+        sub.subscribe(b"t%d" % turn)
+        join([pub], [sub], b"t%d" % turn)
+        through(pub, sub, [b"t%d" % turn, b"x"], "a publication")
         eventually(lambda n=turn: pushed(push, pull, b"%d" % n), "a pushed message arrives")
         eventually(lambda n=turn: asked(req, rep, b"%d" % n), "a request is answered")
         for relay in relays.values():

@@ -62,15 +62,15 @@ def every_size_in_a_hundred_frames(t):
 def all_four_pairs_of_socket_types(t):
     """PUB and XPUB, SUB and XSUB."""
     b = t.start(pubsub())
-    for pub in (zmq.PUB, zmq.XPUB):
-        for sub in (zmq.SUB, zmq.XSUB):
-            publisher = t.sock(pub, b.addr("publishers"))
-            subscriber = t.sock(sub, b.addr("subscribers"), subscribe=b"t")
-            join([publisher], [subscriber], b"t")
-            for seq in range(20):
-                through(publisher, subscriber, content.message(seq, 1000, 3, b"t"), f"message {seq}")
-            publisher.close()
-            subscriber.close()
+    for n, (pub, sub) in enumerate((p, s) for p in (zmq.PUB, zmq.XPUB) for s in (zmq.SUB, zmq.XSUB)):
+        topic = b"t%d" % n
+        publisher = t.sock(pub, b.addr("publishers"))
+        subscriber = t.sock(sub, b.addr("subscribers"), subscribe=topic)
+        join([publisher], [subscriber], topic)
+        for seq in range(20):
+            through(publisher, subscriber, content.message(seq, 1000, 3, topic), f"message {seq}")
+        publisher.close()
+        subscriber.close()
 
 
 @case()
@@ -157,11 +157,12 @@ def prefixes_beyond_255_octets(t):
     for kind in (zmq.SUB, zmq.XSUB):
         for size in (245, 256, 300, 60000) if kind == zmq.SUB else (245, 246, 254, 255, 256, 300, 60000):
             long = b"%d" % kind + b"x" * (size - 1)
-            sub = t.sock(kind, b.addr("subscribers"), subscribe=[long, b"fence"])
-            join([pub], [sub], b"fence")
+            fence = b"fence%d.%d" % (kind, size)
+            sub = t.sock(kind, b.addr("subscribers"), subscribe=[long, fence])
+            join([pub], [sub], fence)
             for one in ([long], [long[:-1] + b"y"], [long[:-1]], [long + b"more"]):
                 put(pub, one)
-            only(sub, pub, [[long], [long + b"more"]], [b"fence"], f"{size} octets")
+            only(sub, pub, [[long], [long + b"more"]], [fence], f"{size} octets")
             sub.close()
 
 
@@ -358,11 +359,12 @@ def sides_that_connect(t):
     front, back = (f"tcp://127.0.0.1:{t.ports.take()}" for _ in range(2))
     t.start(pubsub({"connect": [front]}, {"connect": [back]}))
     for turn in range(3):
-        pub, sub = t.sock(zmq.PUB), t.sock(zmq.SUB, subscribe=b"t")
+        topic = b"t%d" % turn
+        pub, sub = t.sock(zmq.PUB), t.sock(zmq.SUB, subscribe=topic)
         for sock, address in ((pub, front), (sub, back)):
             bind_when_free(sock, address)
-        join([pub], [sub], b"t")
+        join([pub], [sub], topic)
         for i in range(20):
-            through(pub, sub, [b"t", b"%d.%d" % (turn, i)], f"message {i} of turn {turn}")
+            through(pub, sub, [topic, b"%d" % i], f"message {i} of turn {turn}")
         pub.close()
         sub.close()

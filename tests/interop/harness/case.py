@@ -107,17 +107,16 @@ class Test:
         sock.reconnect_ivl = 20
         for name, value in options.items():
             sock.set(getattr(zmq, name.upper()), value)
-        for topic in [subscribe] if isinstance(subscribe, bytes) else subscribe or []:
-            if kind == zmq.SUB:
-                sock.subscribe(topic)
         if bind:
             sock.bind(bind)
-        if connect:
-            for address in [connect] if isinstance(connect, str) else connect:
-                sock.connect(address)
-        if kind == zmq.XSUB:
-            for topic in [subscribe] if isinstance(subscribe, bytes) else subscribe or []:
+        for address in [connect] if isinstance(connect, str) else connect or []:
+            sock.connect(address)
+        # Behind connect: libzmq keeps this order then, and sends its whole trie in its own order otherwise.
+        for topic in [subscribe] if isinstance(subscribe, bytes) else subscribe or []:
+            if kind == zmq.XSUB:
                 sock.send(b"\x01" + topic)
+            else:
+                sock.subscribe(topic)
         return sock
 
     def raw(self, port, **options):

@@ -41,6 +41,9 @@ def join(publishers, subscribers, prefix=b""):
     """
     Wait until everything that is published on a topic with this prefix reaches every subscriber, and
     leave their queues empty. Every subscriber must have subscribed to the prefix or a part of it.
+
+    The subscription must not have been held by a subscriber that is gone by now: its cancel may still
+    be on the way to publishers, and stop the next message there before the new subscription comes.
     """
     for pub in publishers:
         token = prefix + b"\0join%d." % next(unique)
