@@ -5,7 +5,8 @@
  *   link.c   sockets: connect, accept, handshake, control frames, close
  *   send.c   producers and clients: pre-encoded blocks, stamped and written; pacing
  *   recv.c   consumers, workers and clients: large reads, frame scanner, check, echo
- *   run.c    the loop and the phases of a run; search.c the search for the highest rate
+ *   run.c    the loop, connecting and settling
+ *   measure.c, search.c   one measurement; the search for the highest rate
  *   sysinfo.c, report.c   what the machine did meanwhile; the result
  *
  * Owner of everything: the main thread, the only one.
@@ -106,6 +107,7 @@ struct bb_bench {
 	const struct bb_opts *opts;
 	int epoll_fd;
 	int listen_fd;
+	const struct bb_addr *listen_addr; /* NULL: not bound */
 	uint64_t now_ns;
 
 	struct bb_link *links; /* in.count, then out.count */
@@ -151,7 +153,8 @@ struct bb_result {
 	uint64_t sent, expected, received, lost, dup, disorder, bad, foreign, unwanted;
 	double broker_cpu_s; /* in the window; negative: not measured */
 	double own_cpu_s;
-	double steal; /* share of all CPU time, 0..1 */
+	double other_cpu_s; /* of everybody but broker and us: what disturbs; negative: not known */
+	double steal;	    /* share of all CPU time, 0..1 */
 	bool timed;
 	bool interrupted;
 	bool drained; /* all that was expected came before the quiet time */
@@ -162,6 +165,8 @@ extern volatile sig_atomic_t bb_interrupted;
 
 /* link.c. All return 0 or negative errno with bench->error set, unless said otherwise. */
 int bb_link_listen(struct bb_bench *b);
+/* An ipc path goes with its listener. */
+void bb_link_unlisten(struct bb_bench *b);
 /* Begin connections as far as the bound on half-open ones allows. */
 int bb_link_open_some(struct bb_bench *b);
 void bb_link_accept_some(struct bb_bench *b);
@@ -198,16 +203,24 @@ int bb_bench_init(struct bb_bench *b, const struct bb_opts *o);
 void bb_bench_fini(struct bb_bench *b);
 int bb_bench_connect(struct bb_bench *b);
 int bb_bench_settle(struct bb_bench *b);
-int bb_bench_measure(
-	struct bb_bench *b, double rate, uint64_t warmup_ns, uint64_t measure_ns, struct bb_result *ret);
-/* Receiving role: measure from the first message on. */
-int bb_bench_receive(struct bb_bench *b, struct bb_result *ret);
+/* One round of the loop; sleeps until until_ns at most, not at all when spinning. */
+void bb_bench_turn(struct bb_bench *b, uint64_t until_ns);
+/* Rounds for so long, or until the run is over. */
+void bb_bench_pass(struct bb_bench *b, uint64_t ns);
+/* Interrupted, failed, or nobody left to talk to. */
+bool bb_bench_over(const struct bb_bench *b);
 /* The check whose messages are the result: replies if we are the clients, else what consumers or workers saw.
  */
 struct bb_check *bb_bench_check(struct bb_bench *b);
 /* Keep the first reason. */
 void bb_bench_fail(struct bb_bench *b, const char *fmt, ...) BB_PRINTF(2, 3);
 uint64_t bb_bench_now(void);
+
+/* measure.c */
+int bb_bench_measure(
+	struct bb_bench *b, double rate, uint64_t warmup_ns, uint64_t measure_ns, struct bb_result *ret);
+/* Receiving role: measure from the first message on. */
+int bb_bench_receive(struct bb_bench *b, struct bb_result *ret);
 
 /* search.c: the highest rate whose loss stays at or below opts->max_loss, then a measurement at that rate. */
 int bb_bench_search(struct bb_bench *b, struct bb_result *ret);
@@ -218,9 +231,11 @@ int bb_bench_search(struct bb_bench *b, struct bb_result *ret);
 double bb_sys_cpu_s(const int *pids, uint32_t count);
 double bb_sys_own_cpu_s(void);
 struct bb_sys_steal {
-	uint64_t steal, total; /* ticks of all CPUs */
+	uint64_t steal, busy, total; /* ticks of all CPUs; busy: neither idle nor stolen */
 };
 void bb_sys_steal_read(struct bb_sys_steal *s);
+/* Seconds of CPU time that the machine spent between two readings. */
+double bb_sys_busy_s(const struct bb_sys_steal *from, const struct bb_sys_steal *to);
 double bb_sys_steal_share(const struct bb_sys_steal *from, const struct bb_sys_steal *to);
 void bb_sys_cpu_name(char *out, size_t n);
 

@@ -225,6 +225,28 @@ bb_link_on_connected(struct bb_bench *b, struct bb_link *l)
 	b->next_open = 0;
 }
 
+/* A socket that nobody listens on any more is in the way of bind. */
+static void
+stale_path_remove(const struct bb_addr *addr)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	if (connect(fd, &addr->any, addr->len) < 0 && errno == ECONNREFUSED)
+		unlink(addr->un.sun_path);
+	close(fd);
+}
+
+static int
+listen_failed(struct bb_bench *b, const struct bb_addr *addr)
+{
+	const int err = errno;
+
+	bb_bench_fail(b, "listen on %s: %s", addr->text, strerror(err));
+	return -err;
+}
+
 int
 bb_link_listen(struct bb_bench *b)
 {
@@ -236,14 +258,25 @@ bb_link_listen(struct bb_bench *b)
 		return 0;
 	b->next_accept = side == &b->opts->in ? 0 : b->opts->in.present ? b->opts->in.count : 0;
 	b->listen_fd = socket(side->addr.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (side->addr.any.sa_family == AF_UNIX)
+		stale_path_remove(&side->addr);
 	if (b->listen_fd < 0 || setsockopt(b->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-		bind(b->listen_fd, &side->addr.any, side->addr.len) < 0 || listen(b->listen_fd, 4096) < 0 ||
-		epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->listen_fd, &ev) < 0) {
-		const int err = errno;
-		bb_bench_fail(b, "listen on %s: %s", side->addr.text, strerror(err));
-		return -err;
-	}
+		bind(b->listen_fd, &side->addr.any, side->addr.len) < 0)
+		return listen_failed(b, &side->addr);
+	b->listen_addr = &side->addr;
+	if (listen(b->listen_fd, 4096) < 0 || epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->listen_fd, &ev) < 0)
+		return listen_failed(b, &side->addr);
 	return 0;
+}
+
+void
+bb_link_unlisten(struct bb_bench *b)
+{
+	close(b->listen_fd);
+	b->listen_fd = -1;
+	if (b->listen_addr != NULL && b->listen_addr->any.sa_family == AF_UNIX)
+		unlink(b->listen_addr->un.sun_path);
+	b->listen_addr = NULL;
 }
 
 void

@@ -109,7 +109,8 @@ bb_report_table(const struct bb_bench *b, const struct bb_result *r)
 			(double)r->latency.max_ns / 1e3);
 	fprintf(f, "%-12s ", "cpu");
 	if (r->broker_cpu_s >= 0)
-		fprintf(f, "broker %.2f s (%.3f s per million), ", r->broker_cpu_s, cpu_s_per_m(r));
+		fprintf(f, "broker %.2f s (%.3f s per million), others %.2f s, ", r->broker_cpu_s,
+			cpu_s_per_m(r), r->other_cpu_s);
 	fprintf(f, "own %.2f s of %.2f s, steal %.2f %%\n", r->own_cpu_s, r->window_s, 100 * r->steal);
 }
 
@@ -128,20 +129,15 @@ json_string(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-/* A figure, or null when there is none. */
+/* A figure with its decimals, or null when there is none. */
 static void
-json_figure(FILE *f, const char *key, bool known, const char *fmt, double x)
+json_figure(FILE *f, const char *key, bool known, int decimals, double x)
 {
 	fprintf(f, ", \"%s\": ", key);
-	if (!known) {
-		fputs("null", f);
-		return;
-	}
-	/* The format is one of this file's own literals. */
-	if (strcmp(fmt, "int") == 0)
-		fprintf(f, "%.0f", x);
+	if (known)
+		fprintf(f, "%.*f", decimals, x);
 	else
-		fprintf(f, "%.6g", x);
+		fputs("null", f);
 }
 
 int
@@ -159,30 +155,31 @@ bb_report_json(const struct bb_bench *b, const struct bb_result *r)
 	fputs("{\"system\": ", f);
 	json_string(f, o->system);
 	fprintf(f, ", \"transport\": \"%s\", \"pattern\": \"%s\"", transport(o), bb_pattern_name(o->pattern));
-	json_figure(f, "size", true, "int", (double)o->size);
-	json_figure(f, "frames", true, "int", o->frames);
-	json_figure(f, "fanout", true, "int", o->pattern == BB_PUBSUB && !o->direct ? o->out.count : 1);
-	json_figure(f, "producers", o->in.present, "int", o->in.count);
-	json_figure(f, "consumers", o->out.present, "int", o->out.count);
-	json_figure(f, "connections", true, "int", connections(o));
-	json_figure(f, "rate", r->rate > 0, "int", r->rate);
-	json_figure(f, "msgs_per_s", true, "int", per_s(r));
-	json_figure(f, "gbit_per_s", true, "", gbit_per_s(o, r));
-	json_figure(f, "cpu_s_per_m", cpu_s_per_m(r) >= 0, "", cpu_s_per_m(r));
-	json_figure(f, "sent", o->in.present, "int", (double)r->sent);
-	json_figure(f, "expected", receives, "int", (double)r->expected);
-	json_figure(f, "received", receives, "int", (double)r->received);
-	json_figure(f, "lost", receives, "int", (double)r->lost);
-	json_figure(f, "dup", receives, "int", (double)r->dup);
-	json_figure(f, "disorder", receives, "int", (double)r->disorder);
-	json_figure(f, "bad", receives, "int", (double)(r->bad + r->unwanted));
-	json_figure(f, "p50_us", r->timed, "", quantile_us(r, 0.5));
-	json_figure(f, "p99_us", r->timed, "", quantile_us(r, 0.99));
-	json_figure(f, "p999_us", r->timed, "", quantile_us(r, 0.999));
-	json_figure(f, "max_us", r->timed, "", (double)r->latency.max_ns / 1e3);
-	json_figure(f, "seconds", true, "", r->window_s);
-	json_figure(f, "own_cpu_s", true, "", r->own_cpu_s);
-	json_figure(f, "steal", true, "", r->steal);
+	json_figure(f, "size", true, 0, (double)o->size);
+	json_figure(f, "frames", true, 0, o->frames);
+	json_figure(f, "fanout", true, 0, o->pattern == BB_PUBSUB && !o->direct ? o->out.count : 1);
+	json_figure(f, "producers", o->in.present, 0, o->in.count);
+	json_figure(f, "consumers", o->out.present, 0, o->out.count);
+	json_figure(f, "connections", true, 0, connections(o));
+	json_figure(f, "rate", r->rate > 0, 0, r->rate);
+	json_figure(f, "msgs_per_s", true, 0, per_s(r));
+	json_figure(f, "gbit_per_s", true, 6, gbit_per_s(o, r));
+	json_figure(f, "cpu_s_per_m", cpu_s_per_m(r) >= 0, 6, cpu_s_per_m(r));
+	json_figure(f, "sent", o->in.present, 0, (double)r->sent);
+	json_figure(f, "expected", receives, 0, (double)r->expected);
+	json_figure(f, "received", receives, 0, (double)r->received);
+	json_figure(f, "lost", receives, 0, (double)r->lost);
+	json_figure(f, "dup", receives, 0, (double)r->dup);
+	json_figure(f, "disorder", receives, 0, (double)r->disorder);
+	json_figure(f, "bad", receives, 0, (double)(r->bad + r->unwanted));
+	json_figure(f, "p50_us", r->timed, 6, quantile_us(r, 0.5));
+	json_figure(f, "p99_us", r->timed, 6, quantile_us(r, 0.99));
+	json_figure(f, "p999_us", r->timed, 6, quantile_us(r, 0.999));
+	json_figure(f, "max_us", r->timed, 6, (double)r->latency.max_ns / 1e3);
+	json_figure(f, "seconds", true, 6, r->window_s);
+	json_figure(f, "own_cpu_s", true, 6, r->own_cpu_s);
+	json_figure(f, "other_cpu_s", r->other_cpu_s >= 0, 6, r->other_cpu_s);
+	json_figure(f, "steal", true, 6, r->steal);
 	fprintf(f, ", \"runs\": 1, \"interrupted\": %s}\n", r->interrupted ? "true" : "false");
 	if ((to_stdout ? fflush(f) : fclose(f)) != 0) {
 		fprintf(stderr, "busbar-bench: --json %s: write failed\n", o->json);

@@ -2,12 +2,10 @@
 #include "bench/bench.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,7 +140,7 @@ bb_bench_fini(struct bb_bench *b)
 		free(b->links[i].out);
 	}
 	if (b->listen_fd >= 0)
-		close(b->listen_fd);
+		bb_link_unlisten(b);
 	if (b->epoll_fd >= 0)
 		close(b->epoll_fd);
 	bb_check_fini(&b->check);
@@ -258,9 +256,8 @@ heartbeat_turn(struct bb_bench *b)
 	}
 }
 
-/* One round of the loop; sleeps until until_ns at most, not at all when spinning. */
-static void
-turn(struct bb_bench *b, uint64_t until_ns)
+void
+bb_bench_turn(struct bb_bench *b, uint64_t until_ns)
 {
 	struct epoll_event events[EVENTS];
 	struct timespec wait = { 0, 0 };
@@ -293,8 +290,8 @@ turn(struct bb_bench *b, uint64_t until_ns)
 	}
 }
 
-static bool
-over(const struct bb_bench *b)
+bool
+bb_bench_over(const struct bb_bench *b)
 {
 	return bb_interrupted || b->error[0] != '\0' ||
 	       (b->link_count > 0 && b->closed_early == b->link_count);
@@ -311,9 +308,9 @@ bb_bench_connect(struct bb_bench *b)
 
 	b->metered = o->stall_ns > 0 || o->read_rate > 0;
 	b->stall_end_ns = BB_NEVER;
-	while (rc == 0 && b->ready_count < b->link_count && !over(b)) {
+	while (rc == 0 && b->ready_count < b->link_count && !bb_bench_over(b)) {
 		rc = bb_link_open_some(b);
-		turn(b, b->now_ns + 10 * BB_MSEC);
+		bb_bench_turn(b, b->now_ns + 10 * BB_MSEC);
 		if (b->now_ns >= until && !patient && b->ready_count < b->link_count) {
 			bb_bench_fail(b, "%u of %u connections were ready after %.1f s (--connect-wait)",
 				b->ready_count, b->link_count, (double)o->connect_wait_ns / 1e9);
@@ -328,13 +325,13 @@ bb_bench_connect(struct bb_bench *b)
 	return rc;
 }
 
-static void
-pass_time(struct bb_bench *b, uint64_t ns)
+void
+bb_bench_pass(struct bb_bench *b, uint64_t ns)
 {
 	const uint64_t until = b->now_ns + ns;
 
-	while (b->now_ns < until && !over(b))
-		turn(b, until);
+	while (b->now_ns < until && !bb_bench_over(b))
+		bb_bench_turn(b, until);
 }
 
 int
@@ -347,7 +344,7 @@ bb_bench_settle(struct bb_bench *b)
 
 	/* Subscriptions travel through the broker to the publishers: only publications tell that they
 	 * arrived. */
-	while (probes && b->check.probes_seen < pairs && !over(b)) {
+	while (probes && b->check.probes_seen < pairs && !bb_bench_over(b)) {
 		if (b->now_ns >= until) {
 			bb_bench_fail(b,
 				"%llu of %llu pairs of publisher and subscriber saw no probe in %.1f s",
@@ -356,238 +353,9 @@ bb_bench_settle(struct bb_bench *b)
 			return -ETIMEDOUT;
 		}
 		bb_send_probes(b);
-		pass_time(b, PROBE_NS);
+		bb_bench_pass(b, PROBE_NS);
 	}
 	if (o->in.present)
-		pass_time(b, o->settle_ns);
-	return over(b) ? -ECANCELED : 0;
-}
-
-static const uint64_t *
-sent_now(struct bb_bench *b)
-{
-	for (uint32_t i = 0; b->opts->in.present && i < b->opts->in.count; i++)
-		b->sent[i] = b->links[i].seq;
-	return b->sent;
-}
-
-static uint64_t
-sent_total(struct bb_bench *b)
-{
-	const uint64_t *sent = sent_now(b);
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < b->opts->in.count; i++)
-		n += sent[i];
-	return n;
-}
-
-/* What one measurement is the difference of. */
-struct mark {
-	uint64_t at_ns, sent, expected, received, lost, dup, disorder, bad, foreign, unwanted;
-	double broker_cpu_s, own_cpu_s;
-	struct bb_sys_steal steal;
-};
-
-static void
-mark_set(struct bb_bench *b, struct mark *m)
-{
-	const struct bb_opts *o = b->opts;
-	const struct bb_check *c = bb_bench_check(b);
-	const bool workers = c == &b->check && o->pattern == BB_REQREP && o->out.present;
-
-	memset(m, 0, sizeof(*m));
-	m->at_ns = b->now_ns;
-	m->sent = sent_total(b);
-	m->expected = bb_check_expected(c, b->sent);
-	m->lost = bb_check_lost(c, b->sent);
-	m->received = c->received;
-	m->dup = c->dup;
-	m->disorder = c->disorder;
-	m->bad = c->bad;
-	m->foreign = c->foreign;
-	m->unwanted = c->unwanted;
-	if (workers) {
-		m->dup += b->worker_check.dup;
-		m->disorder += b->worker_check.disorder;
-		m->bad += b->worker_check.bad;
-	}
-	m->broker_cpu_s = o->broker_pid_count > 0 ? bb_sys_cpu_s(o->broker_pids, o->broker_pid_count) : -1;
-	m->own_cpu_s = bb_sys_own_cpu_s();
-	bb_sys_steal_read(&m->steal);
-}
-
-static void
-send_start(struct bb_bench *b, double rate)
-{
-	const struct bb_opts *o = b->opts;
-
-	b->sending = true;
-	bb_send_pace(b, rate);
-	for (uint32_t i = 0; i < o->in.count; i++) {
-		struct bb_link *l = &b->links[i];
-
-		if (o->messages > 0)
-			l->seq_end = l->seq + o->messages / o->in.count + (i < o->messages % o->in.count);
-		bb_send_link(b, l);
-	}
-}
-
-/* True when every message that was begun is out, and in the bounded case all that were asked for. */
-static bool
-send_done(const struct bb_bench *b)
-{
-	for (uint32_t i = 0; i < b->opts->in.count; i++) {
-		const struct bb_link *l = &b->links[i];
-
-		if (l->state == BB_LINK_READY && (l->tx_off > 0 || (b->sending && l->seq < l->seq_end)))
-			return false;
-	}
-	return true;
-}
-
-/* Nobody reads for us here: wait until the peers' kernels have everything. */
-static void
-flush_unacked(struct bb_bench *b)
-{
-	const uint64_t until = b->now_ns + b->quiet_ns;
-
-	for (uint32_t i = 0; i < b->opts->in.count; i++) {
-		int left = 0;
-
-		while (b->links[i].fd >= 0 && ioctl(b->links[i].fd, SIOCOUTQ, &left) == 0 && left > 0 &&
-			b->now_ns < until && !bb_interrupted)
-			turn(b, b->now_ns + BB_MSEC);
-	}
-}
-
-/* Returns true when everything expected since from has arrived. */
-static bool
-drain(struct bb_bench *b, const struct mark *from)
-{
-	const struct bb_check *c = bb_bench_check(b);
-	const bool receives = b->opts->out.present || b->opts->pattern == BB_REQREP;
-	uint64_t want = 0;
-	bool done = false, complete = false;
-
-	b->sending = false;
-	b->progress_ns = b->now_ns;
-	while (b->error[0] == '\0' && bb_interrupted < 2 && !complete &&
-		b->now_ns - b->progress_ns < b->quiet_ns) {
-		turn(b, b->progress_ns + b->quiet_ns);
-		if (!done && send_done(b)) {
-			done = true;
-			sent_total(b);
-			want = receives ? bb_check_expected(c, b->sent) - from->expected : 0;
-		}
-		complete = done && c->received - from->received >= want;
-	}
-	if (complete && !receives)
-		flush_unacked(b);
-	return complete;
-}
-
-static void
-result_fill(struct bb_result *r, const struct mark *begin, const struct mark *open, const struct mark *shut,
-	const struct mark *end)
-{
-	r->window_s = (double)(shut->at_ns - open->at_ns) / 1e9;
-	r->window_msgs = shut->received - open->received;
-	r->sent = end->sent - begin->sent;
-	r->expected = end->expected - begin->expected;
-	r->received = end->received - begin->received;
-	/* Stragglers of an earlier trial may fill its gaps now. */
-	r->lost = end->lost > begin->lost ? end->lost - begin->lost : 0;
-	r->dup = end->dup - begin->dup;
-	r->disorder = end->disorder - begin->disorder;
-	r->bad = end->bad - begin->bad;
-	r->foreign = end->foreign - begin->foreign;
-	r->unwanted = end->unwanted - begin->unwanted;
-	r->broker_cpu_s = shut->broker_cpu_s < 0 || open->broker_cpu_s < 0
-				  ? -1
-				  : shut->broker_cpu_s - open->broker_cpu_s;
-	r->own_cpu_s = shut->own_cpu_s - open->own_cpu_s;
-	r->steal = bb_sys_steal_share(&open->steal, &shut->steal);
-}
-
-int
-bb_bench_measure(
-	struct bb_bench *b, double rate, uint64_t warmup_ns, uint64_t measure_ns, struct bb_result *ret)
-{
-	const struct bb_opts *o = b->opts;
-	const bool receives = o->out.present || o->pattern == BB_REQREP;
-	struct mark begin, open, shut, end;
-	struct bb_check *c = bb_bench_check(b);
-	struct bb_result *r = ret;
-
-	memset(r, 0, sizeof(*r));
-	memset(&c->latency, 0, sizeof(c->latency));
-	mark_set(b, &begin);
-	send_start(b, rate);
-	if (o->messages == 0) {
-		pass_time(b, warmup_ns);
-		memset(&c->latency, 0, sizeof(c->latency));
-		mark_set(b, &open);
-	} else {
-		open = begin;
-	}
-	if (o->messages == 0)
-		pass_time(b, measure_ns);
-	else
-		while (!send_done(b) && !over(b))
-			turn(b, b->now_ns + 10 * BB_MSEC);
-	mark_set(b, &shut);
-	r->drained = drain(b, &begin);
-	mark_set(b, &end);
-	if (o->messages > 0) {
-		shut = end; /* the window ends with the last arrival */
-		shut.at_ns = receives ? b->progress_ns : end.at_ns;
-	}
-	result_fill(r, &begin, &open, &shut, &end);
-	if (!receives) {
-		r->window_msgs = shut.sent - open.sent;
-		r->lost = r->expected = 0; /* somebody else knows */
-	}
-	r->rate = rate;
-	r->timed = rate > 0 && c->timed && receives;
-	r->latency = c->latency;
-	r->interrupted = bb_interrupted;
-	return b->error[0] != '\0' ? -EIO : 0;
-}
-
-int
-bb_bench_receive(struct bb_bench *b, struct bb_result *ret)
-{
-	const struct bb_opts *o = b->opts;
-	struct bb_check *c = bb_bench_check(b);
-	struct mark begin, shut;
-
-	memset(ret, 0, sizeof(*ret));
-	/* What came while others were still connecting counts too. */
-	memset(&begin, 0, sizeof(begin));
-	while (c->received == begin.received && !over(b))
-		turn(b, BB_NEVER);
-	if (o->messages == 0)
-		pass_time(b, o->warmup_ns);
-
-	struct mark open;
-	const uint64_t until = b->now_ns + o->measure_ns;
-	memset(&c->latency, 0, sizeof(c->latency));
-	mark_set(b, &open);
-	if (o->messages > 0) {
-		open.received = begin.received;
-		while (c->received - begin.received < o->messages && !over(b))
-			turn(b, BB_NEVER);
-	}
-	while (o->messages == 0 && b->now_ns < until && !over(b))
-		turn(b, until);
-	mark_set(b, &shut);
-	if (b->closed_early == b->link_count || o->messages > 0)
-		shut.at_ns = b->progress_ns; /* it went quiet then */
-	result_fill(ret, &begin, &open, &shut, &shut);
-	ret->expected = ret->received + ret->lost;
-	ret->timed = c->timed && c->latency.count > 0;
-	ret->latency = c->latency;
-	ret->interrupted = bb_interrupted;
-	return b->error[0] != '\0' ? -EIO : 0;
+		bb_bench_pass(b, o->settle_ns);
+	return bb_bench_over(b) ? -ECANCELED : 0;
 }

@@ -16,6 +16,7 @@
 #define TRIALS_MAX 10
 #define FINALS_MAX 8
 #define CLOSE_ENOUGH 1.04 /* between the rate that lost and the one that held */
+#define REACHED 0.97	  /* of the offered rate: nothing is offered exactly */
 #define STEP_BACK 0.95
 
 static double
@@ -47,30 +48,43 @@ trial(struct bb_bench *b, double rate, struct bb_result *r)
 	return rc;
 }
 
+/* Whether a rate held: 1, 0, or negative errno. One lost trial may be the machine's fault, two are the
+ * broker's. */
+static int
+holds(struct bb_bench *b, double rate, struct bb_result *r)
+{
+	for (int i = 0; i < 2 && !bb_interrupted; i++) {
+		const int rc = trial(b, rate, r);
+
+		if (rc < 0)
+			return rc;
+		/* A rate that the publishers could not reach held nothing. */
+		if (loss(r) <= b->opts->max_loss && (rate <= 0 || published(b, r) > REACHED * rate))
+			return 1;
+	}
+	return 0;
+}
+
 /* Sets *ret_rate to the rate to measure at, 0 for flat out. */
 static int
 bisect(struct bb_bench *b, double *ret_rate, struct bb_result *r)
 {
-	const double bound = b->opts->max_loss;
 	double held = 0;
-	int rc = trial(b, 0, r);
+	int rc = holds(b, 0, r);
 
-	if (rc < 0)
-		return rc;
-	if (loss(r) <= bound) {
+	if (rc != 0) {
 		*ret_rate = 0;
-		return 0;
+		return rc < 0 ? rc : 0;
 	}
 	double rate = published(b, r); /* what came through when too much was offered: a good guess */
-	double lost = 2 * bb_max_u64((uint64_t)rate, 1);
 	if (rate < 1)
 		rate = 1;
+	double lost = 2 * rate;
 	for (int i = 0; i < TRIALS_MAX && (held <= 0 || lost / held > CLOSE_ENOUGH) && !bb_interrupted; i++) {
-		rc = trial(b, rate, r);
+		rc = holds(b, rate, r);
 		if (rc < 0)
 			return rc;
-		/* A rate that the publishers could not reach held nothing. */
-		if (loss(r) <= bound && published(b, r) > 0.97 * rate)
+		if (rc == 1)
 			held = rate;
 		else
 			lost = rate;

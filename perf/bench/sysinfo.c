@@ -48,7 +48,7 @@ bb_sys_steal_read(struct bb_sys_steal *s)
 {
 	unsigned long long t[8] = { 0 };
 
-	*s = (struct bb_sys_steal){ 0, 0 };
+	*s = (struct bb_sys_steal){ 0 };
 	FILE *f = fopen("/proc/stat", "re");
 	if (f == NULL)
 		return;
@@ -58,8 +58,15 @@ bb_sys_steal_read(struct bb_sys_steal *s)
 		for (int i = 0; i < 8; i++)
 			s->total += t[i];
 		s->steal = t[7];
+		s->busy = s->total - t[3] - t[4] - t[7];
 	}
 	fclose(f);
+}
+
+double
+bb_sys_busy_s(const struct bb_sys_steal *from, const struct bb_sys_steal *to)
+{
+	return to->busy > from->busy ? (double)(to->busy - from->busy) / (double)sysconf(_SC_CLK_TCK) : 0;
 }
 
 double

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 static const struct {
@@ -51,7 +52,8 @@ bound_socket(void *context, int type, const char *addr, int hwm)
 static void
 on_signal(int signal)
 {
-	(void)signal; /* zmq_proxy returns with EINTR */
+	(void)signal;
+	_exit(0); /* zmq_proxy does not always return when it is interrupted; the system closes everything */
 }
 
 int
@@ -81,8 +83,6 @@ main(int argc, char **argv)
 	printf("READY\n");
 	fflush(stdout);
 	zmq_proxy(front, back, NULL);
-	zmq_close(front);
-	zmq_close(back);
-	zmq_ctx_term(context);
-	return 0;
+	fprintf(stderr, "zmq_proxy: %s\n", zmq_strerror(zmq_errno()));
+	return 1;
 }
