@@ -243,6 +243,8 @@ heartbeat_turn(struct bb_bench *b)
 {
 	const uint64_t step = bb_max_u64(b->opts->heartbeat_ns / b->link_count, 1);
 
+	if (b->now_ns > b->heartbeat_next_ns + b->opts->heartbeat_ns)
+		b->heartbeat_next_ns = b->now_ns; /* behind by more than a round: not made up for */
 	for (uint32_t i = 0; i < b->link_count && b->now_ns >= b->heartbeat_next_ns; i++) {
 		struct bb_link *l = &b->links[b->heartbeat_link];
 
@@ -308,6 +310,7 @@ bb_bench_connect(struct bb_bench *b)
 
 	b->metered = o->stall_ns > 0 || o->read_rate > 0;
 	b->stall_end_ns = BB_NEVER;
+	b->heartbeat_next_ns = b->now_ns + o->heartbeat_ns;
 	while (rc == 0 && b->ready_count < b->link_count && !bb_bench_over(b)) {
 		rc = bb_link_open_some(b);
 		bb_bench_turn(b, b->now_ns + 10 * BB_MSEC);
@@ -319,7 +322,6 @@ bb_bench_connect(struct bb_bench *b)
 	}
 	b->stall_end_ns = b->now_ns + o->stall_ns;
 	b->meter_ns = b->now_ns;
-	b->heartbeat_next_ns = b->now_ns;
 	if (rc == 0 && b->ready_count < b->link_count)
 		rc = -ECANCELED;
 	return rc;
