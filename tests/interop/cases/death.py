@@ -5,7 +5,6 @@ import signal
 
 import zmq
 
-from harness import names
 from harness.broker import pipeline, pubsub, reqrep
 from harness.case import case
 from harness.relay import Relay
@@ -92,18 +91,18 @@ def what_a_killed_consumer_takes_is_counted(t):
     producer.sock.setblocking(False)
     sent = Flood(producer, message(b"x" * 1000), 4000)
     b.quiet_counters()
-    row = b.peer(stalled.local_port)
-    need(row["queued"] > 0, "nothing is queued for the stalled consumer")
+    row = b.session(stalled)
+    need(row.queued > 0, "nothing is queued for the stalled consumer")
     stalled.abort()
     b.wait_peers("consumers", 0)
-    equal(names.total(b.quiet_counters(), "peer_gone"), row["queued"], "peer_gone after the consumer's death")
+    equal(b.total("dropped_out_peer_gone"), row.queued, "peer_gone after the consumer's death")
     reader = t.raw(b.port("consumers")).handshake(b"PULL")
     producer.sock.setblocking(True)
     sent.finish(producer)
-    for i in range(sent.messages - row["sent"] - row["queued"]):
+    for i in range(sent.messages - row.sent - row.queued):
         need(reader.poll_message(PATIENCE), f"only {i} messages come to the next consumer")
     equal(reader.poll_message(0.2), None, "a message too many")
-    equal(names.total(b.quiet_counters(), "received"), sent.messages, "received")
+    equal(b.total("received"), sent.messages, "received")
 
 
 @case()

@@ -4,7 +4,7 @@ import time
 
 import zmq
 
-from harness import content, names
+from harness import content
 from harness.broker import pipeline, pubsub, reqrep
 from harness.case import case
 from harness.traffic import Flood, join, meet, monitor, must_take, put, settle, take
@@ -120,15 +120,15 @@ def drops_for_a_stalled_subscriber_are_exact(t):
     pub = t.raw(b.port("publishers")).handshake(b"PUB")
     stalled = t.raw(b.port("subscribers"), rcvbuf=4096).handshake(b"SUB").send(subscribe(b"t"))
     join([pub], [stalled], b"t")
-    before = b.peer(stalled.local_port)
-    need(names.row_hwm_drops(before) == 0, "drops before the stall")
+    before = b.session(stalled)
+    need(before.hwm_drops == 0, "drops before the stall")
     for i in range(count):
         pub.send(message(b"t", b"%d" % i, b"x" * 1000))
     pub.pong()
     b.quiet_counters()
-    row = b.peer(stalled.local_port)
-    copies, sent = row["copies"] - before["copies"], row["sent"] - before["sent"]
-    queued, dropped = row["queued"], names.row_hwm_drops(row)
+    row = b.session(stalled)
+    copies, sent = row.copies - before.copies, row.sent - before.sent
+    queued, dropped = row.queued, row.hwm_drops
     equal(copies, count, "copies for this subscriber")
     equal(sent + queued + dropped, count, f"sent {sent} + queued {queued} + dropped {dropped}")
     equal(queued, hwm, "messages in the queue of a stalled subscriber")
@@ -140,8 +140,8 @@ def drops_for_a_stalled_subscriber_are_exact(t):
     equal(len(got), sent + queued, "messages that arrive when it reads at last")
     equal(got, sorted(set(got)), "their order")
     equal(got[:sent], list(range(sent)), "what the kernel took before anything was dropped")
-    row = b.peer(stalled.local_port)
-    equal(row["queued"], 0, "queued after reading")
+    row = b.session(stalled)
+    equal(row.queued, 0, "queued after reading")
     settle(stalled, pub, lambda topic: stalled.send(subscribe(topic)))
 
 
@@ -160,7 +160,7 @@ def a_paced_load_drops_nothing_at_hwm_10(t):
             time.sleep(ahead)  # the load's pace
     for i in range(6000):
         equal(must_take(sub)[1], b"%d" % i, "a message")
-    equal(names.total(b.quiet_counters(), "hwm"), 0, "drops at the high-water mark")
+    equal(b.total("dropped_out_hwm"), 0, "drops at the high-water mark")
 
 
 @case(busbar=True)
@@ -217,7 +217,7 @@ def block_stops_the_publisher_and_loses_nothing(t):
         sent.finish(pub)
         for sub in (stalled, reader):
             sub.message()
-    equal(names.total(b.quiet_counters(), "hwm"), 0, "drops at the high-water mark")
+    equal(b.total("dropped_out_hwm"), 0, "drops at the high-water mark")
 
 
 @case(busbar=True)
@@ -265,13 +265,13 @@ def a_full_client_loses_only_its_own_replies(t):
         worker.send(message(b"reader", b"%d" % i))
         equal(reader.message(), [b"%d" % i], "a reply")
     b.quiet_counters()
-    row = b.peer(stalled.local_port)
-    need(names.row_hwm_drops(row) > 0, "nothing was dropped for the stalled client")
-    equal(row["sent"] + row["queued"] + names.row_hwm_drops(row), 2000, "replies for the stalled client")
+    row = b.session(stalled)
+    need(row.hwm_drops > 0, "nothing was dropped for the stalled client")
+    equal(row.sent + row.queued + row.hwm_drops, 2000, "replies for the stalled client")
     got = 0
     while stalled.poll_message(1):
         got += 1
-    equal(got, row["sent"] + row["queued"], "replies that it gets when it reads at last")
+    equal(got, row.sent + row.queued, "replies that it gets when it reads at last")
 
 
 @case()
@@ -292,19 +292,19 @@ def hwm_bytes_limits_the_queue(t):
     pub = t.raw(b.port("publishers")).handshake(b"PUB")
     stalled = t.raw(b.port("subscribers"), rcvbuf=4096).handshake(b"SUB").send(subscribe(b"t"))
     join([pub], [stalled], b"t")
-    before = b.peer(stalled.local_port)
+    before = b.session(stalled)
     for _ in range(500):
         pub.send(message(b"t", b"x" * 10000))
     pub.pong()
     b.quiet_counters()
-    row = b.peer(stalled.local_port)
-    equal(row["sent"] - before["sent"] + row["queued"] + names.row_hwm_drops(row), 500, "the account")
+    row = b.session(stalled)
+    equal(row.sent - before.sent + row.queued + row.hwm_drops, 500, "the account")
     wire = len(message(b"t", b"x" * 10000))
-    equal(row["queued"], 100 * 1024 // wire, "messages in the queue")
+    equal(row.queued, 100 * 1024 // wire, "messages in the queue")
     got = 0
     while stalled.poll_message(1):
         got += 1
-    equal(got, row["sent"] - before["sent"] + row["queued"], "messages that arrive")
+    equal(got, row.sent - before.sent + row.queued, "messages that arrive")
 
 
 def heartbeat_through_a_stall(t, interval, timeout, seconds):

@@ -109,12 +109,5 @@ def half_open_sessions_are_bounded(t):
     newcomer = t.raw(b.port("producers")).handshake(b"PUSH")
     newcomer.send(message(b"in"))
     equal(honest.consumer.message(), [b"in"], "the newcomer's message")
-    eventually(lambda: sum(not peer.is_open() for peer in half) >= 3000 - 1024 * cores(b),
+    eventually(lambda: sum(not peer.is_open() for peer in half) >= 3000 - 1024 * b.io_cores(),
                "the oldest half-open sessions are closed")
-
-
-def cores(b):
-    """How many I/O cores the node has: each may keep 1024 half-open sessions."""
-    rows = b.ask("cores")
-    rows = rows if isinstance(rows, list) else rows["cores"]
-    return max(1, sum("io" in str(row.get("roles", row.get("role", ""))) for row in rows))

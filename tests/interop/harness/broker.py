@@ -141,8 +141,8 @@ class Broker:
     def check_accounts(self):
         pass
 
-    def refused(self, cause):
-        return None
+    def refused(self, causes):
+        """How many peers were refused for these causes so far, or None if that is not counted."""
 
     def wait_peers(self, where, count):
         """Wait until a side has this many peers. Nothing to wait for where it cannot be seen."""
@@ -223,9 +223,11 @@ class Busbar(Broker):
     def is_running(self):
         self.check_alive()
         try:
-            return names.is_running(self.ask("status"))
+            status = self.ask("status")
         except Fail:
             return False
+        need(not names.refused_endpoints(status), f"the data plane refused {names.refused_endpoints(status)}")
+        return names.is_running(status)
 
     def ask(self, *words):
         """One reading command, as JSON."""
@@ -242,40 +244,45 @@ class Busbar(Broker):
     def peers(self):
         return names.peer_rows(self.ask("peers"))
 
-    def peer(self, port):
-        """The row of the peer with this TCP port of its own; waits until there is one."""
+    def session(self, peer):
+        """What the broker says about the messages for this raw peer; waits until the peer is listed."""
         def find():
-            rows = [row for row in self.peers() if names.row_has_port(row, port)]
-            return rows[0] if rows else None
-        return eventually(find, f"a peer with port {port} in `busbar peers`")
+            rows = [row for row in self.peers() if names.row_has_port(row, peer.local_port)]
+            return names.Session(rows[0]) if rows else None
+        return eventually(find, f"a peer with port {peer.local_port} in `busbar peers`")
+
+    def total(self, name):
+        """One counter over all sides, once the node is quiet."""
+        return names.total(self.quiet_counters(), name)
+
+    def io_cores(self):
+        return names.io_cores(self.ask("cores"))
 
     def wait_peers(self, where, count):
-        side = where.rpartition(".")[2]
-        eventually(lambda: sum(row.get("side") == side for row in self.peers()) == count,
+        name, _, side = where.rpartition(".")
+        eventually(lambda: sum(names.row_is_at(row, name, side) for row in self.peers()) == count,
                    f"{count} peers at {where}")
 
-    def refused(self, cause):
-        return names.refused(self.counters(), cause)
+    def refused(self, causes):
+        return names.refused(self.counters(), causes)
 
     def quiet_counters(self):
-        """The counters once nothing moves: two equal readings with nothing on its way inside."""
-        before = None
+        """The counters once nothing moves: two equal readings whose accounts balance."""
+        before, now = None, None
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             now = self.counters()
             key = [(a.where, a.came, tuple(a.went.values())) for a in names.accounts(now)]
-            if key == before and names.in_motion(now) == 0:
+            if key == before and all(account.balanced() for account in names.accounts(now)):
                 return now
             before = key
             time.sleep(0.05 * SCALE)
-        raise Fail("the node never comes to rest")
+        unequal = [str(account) for account in names.accounts(now) if not account.balanced()]
+        raise Fail(f"accounts do not balance: {'; '.join(unequal)}" if unequal else "the node never comes to rest")
 
     def check_accounts(self):
         """Every message that came is accounted for, to the message."""
-        accounts = names.accounts(self.quiet_counters())
-        need(accounts, "`busbar counters --json` holds no accounts")
-        for account in accounts:
-            need(account.balanced(), f"account does not balance: {account}")
+        need(names.accounts(self.quiet_counters()), "`busbar counters --json` holds no accounts")
 
     def stop(self):
         self.end()
@@ -284,8 +291,6 @@ class Busbar(Broker):
         with open(self.log_path("stderr"), errors="replace") as err:
             report += err.read()
         need(names.FINAL_REPORT_WORD in report.lower(), f"no final report was printed\n{self.log_tail()}")
-        for ep in self.endpoints:
-            need(ep["name"] in report, f"the final report does not name endpoint {ep['name']}")
 
 
 KINDS = {"busbar": Busbar, "zmq": Zmq}

@@ -121,13 +121,13 @@ class Honest:
 @contextmanager
 def refusal(broker, *causes, at_least=1):
     """The counters of these causes together must move by at_least within the block."""
-    before = [broker.refused(cause) for cause in causes]
+    before = broker.refused(causes)
     yield
-    if before[0] is None:
+    if before is None:
         return
 
     def moved():
-        return sum(broker.refused(cause) - old for cause, old in zip(causes, before)) >= at_least
+        return broker.refused(causes) - before >= at_least
     eventually(moved, f"the refusal counter for {' or '.join(causes)} moves by {at_least}")
 
 
