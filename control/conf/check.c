@@ -220,9 +220,10 @@ check_addresses(struct bb_conf_report *report, const struct bb_conf *conf)
 }
 
 static void
-check_cores(struct bb_conf_report *report, const struct bb_conf_dataplane *plane, int line)
+check_cores(struct bb_conf_report *report, const struct bb_conf_dataplane *plane)
 {
 	const struct bb_conf_cpus *io = &plane->io_cpus, *router = &plane->router_cpus;
+	const int line = plane->line;
 	uint32_t both = 0;
 
 	if (io->count > BB_CORES_MAX || router->count > BB_CORES_MAX)
@@ -275,9 +276,9 @@ check_message_sizes(struct bb_conf_report *report, struct bb_conf *conf)
 }
 
 int
-bb_conf_check(struct bb_conf_report *report, struct bb_conf *conf, int plane_line)
+bb_conf_check(struct bb_conf_report *report, struct bb_conf *conf)
 {
-	check_cores(report, &conf->dataplane, plane_line);
+	check_cores(report, &conf->dataplane);
 	check_message_sizes(report, conf);
 	const int r = check_names(report, conf);
 	return r < 0 ? r : check_addresses(report, conf);

@@ -15,9 +15,9 @@ void bb_conf_check_side(struct bb_conf_report *report, const struct bb_conf_side
 	const struct bb_conf_side_info *info, const char *where, const int *line_of);
 
 /*
- * The whole. Also lowers the defaults of max_message that would not fit into dataplane.memory. plane_line is
- * where the dataplane section is. 0 (whether or not something was reported) or -ENOMEM.
+ * The whole. Also lowers the defaults of max_message that would not fit into dataplane.memory. 0 (whether or
+ * not something was reported) or -ENOMEM.
  */
-int bb_conf_check(struct bb_conf_report *report, struct bb_conf *conf, int plane_line);
+int bb_conf_check(struct bb_conf_report *report, struct bb_conf *conf);
 
 #endif

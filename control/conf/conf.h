@@ -129,6 +129,7 @@ struct bb_conf_dataplane {
 	uint64_t memory_bytes;
 	uint64_t linger_ns;
 	uint64_t set;
+	int line; /* 1 if the text has no such section */
 };
 
 struct bb_conf_control {

@@ -533,12 +533,10 @@ read_top(struct reader *r)
 	read_ports(r, nodes[TOP_PORTS]);
 	read_endpoints(r, nodes[TOP_ENDPOINTS]);
 	read_section(r, BB_CONF_SECTION_CONTROL, &conf->control, "control", nodes[TOP_CONTROL]);
-	if (r->report.errors->count == 0 && !r->no_memory) {
-		const int line = nodes[TOP_DATAPLANE] == 0
-					 ? 1
-					 : bb_conf_tree_node(&r->tree, nodes[TOP_DATAPLANE])->line;
-		r->no_memory = bb_conf_check(&r->report, conf, line) == -ENOMEM;
-	}
+	conf->dataplane.line =
+		nodes[TOP_DATAPLANE] == 0 ? 1 : bb_conf_tree_node(&r->tree, nodes[TOP_DATAPLANE])->line;
+	if (r->report.errors->count == 0 && !r->no_memory)
+		r->no_memory = bb_conf_check(&r->report, conf) == -ENOMEM;
 }
 
 int
