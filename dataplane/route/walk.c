@@ -320,12 +320,34 @@ bb_walk_pending(const struct bb_router *r)
 	return false;
 }
 
+/* Chains that were not come to carry references of their own. */
+static void
+discard_rest(struct bb_router *r, struct bb_walk *w)
+{
+	for (;;) {
+		for (; w->left > 0; w->left--) {
+			const uint32_t words = bb_run_entry_words(w->run.kind);
+			const uint64_t *entry = words == 0 ? NULL : bb_batch_read(&w->reader, words);
+			if (w->run.kind == BB_RUN_CHAIN)
+				bb_pool_put(r->pool, (uint32_t)entry[1], 1);
+		}
+		const struct bb_run *run = bb_batch_read(&w->reader, BB_RUN_WORDS);
+		if (run == NULL)
+			return;
+		w->run = *run;
+		w->left = run->count;
+	}
+}
+
 void
 bb_walk_fini(struct bb_router *r)
 {
 	for (uint32_t i = 0; i < r->fabric->sizes.io_count; i++) {
-		if (r->walks[i].active)
-			bb_holds_drop(&r->spans.holds, r->walks[i].slice.buffer, 1, 0);
-		r->walks[i].active = false;
+		struct bb_walk *w = &r->walks[i];
+		if (!w->active)
+			continue;
+		discard_rest(r, w);
+		bb_holds_drop(&r->spans.holds, w->slice.buffer, 1, 0);
+		w->active = false;
 	}
 }

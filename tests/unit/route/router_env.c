@@ -70,11 +70,14 @@ discard_rings(struct env *e)
 	struct bb_slice slice;
 
 	for (uint32_t i = 0; i < e->io_count; i++) {
+		for (uint32_t b = 0; b < e->pool.count; b++) {
+			const struct bb_hold *h = &e->holds[i].of[b];
+			if (h->count > 0) /* a group whose end the router had not published */
+				bb_holds_drop(&e->holds[i], b, h->count, h->bytes);
+		}
 		while (bb_ring_pop(bb_fabric_deliveries(&e->fabric, 0, i), &d, 1) == 1) {
 			if (d.flags & BB_DELIVERY_OPEN)
-				bb_holds_open(&e->holds[i], d.buffer, 1, d.flags & BB_DELIVERY_CHAIN ? 1 : 0);
-			if (d.flags & BB_DELIVERY_CLOSE)
-				bb_holds_drop(&e->holds[i], d.buffer, 1, 0);
+				bb_pool_put(&e->pool, d.buffer, 1);
 		}
 		while (bb_ring_pop(bb_fabric_slices(&e->fabric, i, 0), &slice, 1) == 1)
 			bb_batch_discard(&e->pool, &slice);
@@ -418,25 +421,27 @@ write_run(struct env *e, enum bb_run_kind kind, bb_handle h, uint16_t side, uint
 }
 
 bb_handle
-env_attach_id(struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs, const char *id)
+env_attach_id(struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs, const void *id,
+	uint32_t id_len)
 {
 	const bb_handle h = bb_handle_make(io, slot, 1);
 	const struct bb_attach a = {
 		.msgs_limit = hwm_msgs == 0 ? UINT64_MAX : hwm_msgs,
 		.bytes_limit = UINT64_MAX,
-		.id_len = (uint16_t)strlen(id),
+		.id_len = (uint16_t)id_len,
 	};
 	struct env_session *s = env_session(e, h);
 
-	s->granted = s->refused = s->gone_done = 0;
-	write_run(e, BB_RUN_ATTACH, h, side, io, &a, BB_ATTACH_WORDS, id, a.id_len);
+	s->granted = s->refused = s->gone_done = s->upstream_count = 0;
+	s->id[0] = s->upstream[0] = 0;
+	write_run(e, BB_RUN_ATTACH, h, side, io, &a, BB_ATTACH_WORDS, id, id_len);
 	return h;
 }
 
 bb_handle
 env_attach(struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs)
 {
-	return env_attach_id(e, io, slot, side, hwm_msgs, "");
+	return env_attach_id(e, io, slot, side, hwm_msgs, "", 0);
 }
 
 void

@@ -91,8 +91,8 @@ void env_run(struct env *e);
 
 /* Sessions. hwm_msgs: first credit, 0: no limit. */
 bb_handle env_attach(struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs);
-bb_handle env_attach_id(
-	struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs, const char *id);
+bb_handle env_attach_id(struct env *e, uint32_t io, uint32_t slot, uint16_t side, uint64_t hwm_msgs,
+	const void *id, uint32_t id_len);
 void env_gone(struct env *e, bb_handle h, uint16_t side);
 void env_credit(struct env *e, bb_handle h, uint16_t side, uint64_t msgs_limit, uint64_t bytes_limit,
 	uint64_t bytes_left);
