@@ -25,7 +25,7 @@
 
 #define BB_RX_BYTES (256u * 1024u)    /* one read */
 #define BB_BLOCK_BYTES (256u * 1024u) /* one write, unless one message is longer */
-#define BB_STASH_BYTES                                                                                     \
+#define BB_STASH_BYTES \
 	168u		    /* what a link keeps of an incomplete head; > greeting, > head + topic + stamp \
 			     */
 #define BB_PEEK_COMMAND 64u /* octets of a command's body that are looked at */
@@ -100,7 +100,8 @@ struct bb_layout {
 struct bb_pace {
 	double ns_per_msg; /* over all producers; 0: flat out */
 	uint64_t start_ns;
-	uint64_t next; /* messages that fell due and were offered to their producers */
+	uint64_t next;	/* messages that fell due */
+	uint64_t visit; /* ... and whose producers were visited since */
 };
 
 struct bb_bench {

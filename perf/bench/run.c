@@ -11,7 +11,7 @@
 
 #include "base/time.h"
 
-#define EVENTS 256
+#define EVENTS 512
 #define METER_NS BB_MSEC	      /* between rations */
 #define METER_BURST_NS (20 * BB_MSEC) /* ration saved up at most */
 #define PROBE_NS (20 * BB_MSEC)	      /* between rounds of probes */

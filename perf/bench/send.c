@@ -14,6 +14,8 @@
 #include "base/compiler.h"
 #include "base/time.h"
 
+#define VISITS_MAX 256 /* producers written to before receivers get their turn */
+
 /* The wire form of one message with zero stamp into p. */
 static void
 message_encode(const struct bb_bench *b, uint8_t *p)
@@ -216,22 +218,23 @@ uint64_t
 bb_send_paced(struct bb_bench *b)
 {
 	struct bb_pace *p = &b->pace;
+	const uint32_t count = b->opts->in.count;
 
 	if (p->ns_per_msg <= 0 || !b->sending)
 		return BB_NEVER;
 
-	const uint64_t due = (uint64_t)((double)(b->now_ns - p->start_ns) / p->ns_per_msg) + 1;
-	const uint64_t first = p->next;
-	const uint64_t touched = bb_min_u64(due > first ? due - first : 0, b->opts->in.count);
-
-	if (due > first)
-		p->next = due;
-	for (uint64_t i = 0; i < touched; i++) {
-		struct bb_link *l = &b->links[(first + i) % b->opts->in.count];
+	p->next = bb_max_u64(p->next, (uint64_t)((double)(b->now_ns - p->start_ns) / p->ns_per_msg) + 1);
+	/* A visited producer sends all that it owes, so further back than one round there is nothing to visit. */
+	if (p->next - p->visit > count)
+		p->visit = p->next - count;
+	for (uint32_t i = 0; p->visit < p->next && i < VISITS_MAX; i++, p->visit++) {
+		struct bb_link *l = &b->links[p->visit % count];
 
 		if ((l->events & EPOLLOUT) == 0) /* else its socket is full and will tell */
 			bb_send_link(b, l);
 	}
+	if (p->visit < p->next)
+		return b->now_ns;
 	return p->start_ns + (uint64_t)((double)p->next * p->ns_per_msg);
 }
 
