@@ -12,7 +12,7 @@
 #include "route/subtab_trie.h"
 
 enum {
-	BURST = 16,	     /* walks at a time: as many as a core has outstanding loads */
+	BURST = 32,	     /* walks at a time: as many as a core has outstanding loads */
 	RECLAIM_MAX = 256,   /* sets freed per call */
 	CURSOR_SKIPS = 1024, /* new topics passed per call */
 	LENGTHS_EXACT = 128, /* topic lengths counted one by one; above, by powers of two */
@@ -528,8 +528,11 @@ match_some(struct bb_subtab *t, struct bb_subtab_query *queries, uint32_t count)
 		hashes[i] = 0;
 		if (key_len <= BB_CACHE_KEY_MAX) {
 			hashes[i] = bb_hash(&t->cache.key, queries[i].topic, key_len);
-			__builtin_prefetch(bb_cache_bucket(&t->cache, hashes[i]));
-			__builtin_prefetch(bb_cache_bucket(&t->cache, hashes[i]) + 1);
+			const struct bb_cache_entry *e = bb_cache_bucket(&t->cache, hashes[i]);
+			if (e != NULL) {
+				__builtin_prefetch(e);
+				__builtin_prefetch(e + 1);
+			}
 		}
 	}
 	for (uint32_t i = 0; i < count; i++) {

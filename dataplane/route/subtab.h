@@ -42,9 +42,10 @@
 struct bb_subtab;
 
 struct bb_subtab_options {
-	uint32_t actor;		     /* id for BB_ASSERT_OWNER */
-	uint32_t subscriptions_max;  /* distinct topics per subscriber; changeable, see bb_subtab_limit() */
-	uint32_t cache_entries;	     /* topics, 64 bytes each; rounded up to a power of two, 2 at least */
+	uint32_t actor;		    /* id for BB_ASSERT_OWNER */
+	uint32_t subscriptions_max; /* distinct topics per subscriber; changeable, see bb_subtab_limit() */
+	uint32_t
+		cache_entries; /* topics at most, about 64 bytes each as used; rounded up to a power of two */
 	uint64_t set_bytes_max;	     /* live sets; above it all are retired and built again as needed */
 	struct bb_mem *mem;	     /* outlives the table */
 	struct bb_hash_key hash_key; /* secret, random */

@@ -31,6 +31,7 @@ enum {
 	BB_CACHE_KEY_NEAR = 38, /* bytes of a key beside its entry; the rest lies apart */
 	BB_CACHE_KEY_FAR = 64,
 	BB_CACHE_KEY_MAX = BB_CACHE_KEY_NEAR + BB_CACHE_KEY_FAR, /* longer ones are not kept */
+	BB_CACHE_SEGMENT = 1024,
 	BB_CACHE_LEVELS = 25,
 	BB_CACHE_CHANGES = 2048,
 };
@@ -52,20 +53,29 @@ struct bb_cache_entry {
 };
 static_assert(sizeof(struct bb_cache_entry) == BB_CACHE_LINE, "one line per probe");
 
+/* BB_CACHE_SEGMENT entries, or all if there are fewer. */
+struct bb_cache_segment {
+	struct bb_cache_entry *entries;	  /* aligned to a cache line; NULL: not used yet */
+	uint8_t (*far)[BB_CACHE_KEY_FAR]; /* of the entries with the same index; NULL: no long key yet */
+	void *base;
+};
+
 struct bb_cache {
 	struct bb_mem *mem;
-	struct bb_cache_entry *entries;	  /* mask + 1, aligned to a cache line */
-	uint8_t (*far)[BB_CACHE_KEY_FAR]; /* of the entry with the same index; made with the first long key */
-	void *base;
-	uint64_t mask;
+	struct bb_cache_segment *segments;
 	struct bb_cache_entry *last; /* found or put by the last look-up */
+	uint64_t mask;		     /* entries now - 1 */
+	uint64_t entries_max;
+	uint64_t pushed; /* topics pushed out by others since it grew */
 	struct bb_hash_key key;
 	uint64_t level_seq[BB_CACHE_LEVELS]; /* newest change at prefixes of that level */
 	struct bb_cache_change *changes;     /* by hashed prefix */
+	struct bb_cache_entry none;	     /* what last points to when there is none */
 };
 
-/* entries: a power of two, at least 2. 0 or -ENOMEM. */
-int bb_cache_init(struct bb_cache *c, struct bb_mem *mem, const struct bb_hash_key *key, uint32_t entries);
+/* entries_max: a power of two, at least 2. 0 or -ENOMEM. */
+int bb_cache_init(
+	struct bb_cache *c, struct bb_mem *mem, const struct bb_hash_key *key, uint32_t entries_max);
 void bb_cache_fini(struct bb_cache *c);
 
 /* Change number seq happens at this prefix. */
@@ -79,6 +89,25 @@ bool bb_cache_holds(struct bb_cache *c, struct bb_cache_entry *e, const uint8_t 
 void bb_cache_put(struct bb_cache *c, uint64_t hash, const uint8_t *key, uint32_t key_len, uint64_t seq,
 	const struct bb_set *set);
 
+/* First of the two places of a hash; NULL: its segment is not used yet. */
+static inline struct bb_cache_entry *
+bb_cache_bucket(const struct bb_cache *c, uint64_t hash)
+{
+	const uint64_t place = hash & c->mask & ~UINT64_C(1);
+	struct bb_cache_entry *entries = c->segments[place / BB_CACHE_SEGMENT].entries;
+
+	return entries != NULL ? entries + place % BB_CACHE_SEGMENT : NULL;
+}
+
+/* The far part of an entry's key. */
+static inline uint8_t *
+bb_cache_far(const struct bb_cache *c, const struct bb_cache_entry *e)
+{
+	const struct bb_cache_segment *s = &c->segments[(e->hash & c->mask) / BB_CACHE_SEGMENT];
+
+	return s->far[e - s->entries];
+}
+
 static inline bool
 bb_cache_key_equal(
 	const struct bb_cache *c, const struct bb_cache_entry *e, const uint8_t *key, uint32_t key_len)
@@ -88,14 +117,7 @@ bb_cache_key_equal(
 	if (key_len <= BB_CACHE_KEY_NEAR)
 		return bb_bytes_equal(e->key, key, key_len);
 	return bb_bytes_equal(e->key, key, BB_CACHE_KEY_NEAR) &&
-	       bb_bytes_equal(c->far[e - c->entries], key + BB_CACHE_KEY_NEAR, key_len - BB_CACHE_KEY_NEAR);
-}
-
-/* First of the two places of a hash. */
-static inline struct bb_cache_entry *
-bb_cache_bucket(const struct bb_cache *c, uint64_t hash)
-{
-	return &c->entries[hash & c->mask & ~UINT64_C(1)];
+	       bb_bytes_equal(bb_cache_far(c, e), key + BB_CACHE_KEY_NEAR, key_len - BB_CACHE_KEY_NEAR);
 }
 
 /* The entry of a key if it is there and holds; NULL otherwise. */
@@ -104,6 +126,8 @@ bb_cache_find(struct bb_cache *c, uint64_t hash, const uint8_t *key, uint32_t ke
 {
 	struct bb_cache_entry *e = bb_cache_bucket(c, hash);
 
+	if (e == NULL)
+		return NULL;
 	for (int i = 0; i < 2; i++, e++) {
 		if (e->hash != hash || e->seq == 0 || !bb_cache_key_equal(c, e, key, key_len))
 			continue;

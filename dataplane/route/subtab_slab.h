@@ -21,7 +21,7 @@ enum {
 	BB_SLAB_CHUNK_BYTES = 16384,
 	BB_SLAB_UNIT = 4,
 	BB_SLAB_SHIFT = 12, /* log2 of units per chunk */
-	BB_SLAB_PAD = 16,   /* readable bytes behind the last object: key search reads words */
+	BB_SLAB_PAD = 32,   /* readable bytes behind the last object: keys and labels are read in words */
 	BB_SLAB_SIZE_MAX = 1408,
 	BB_SLAB_CLASSES = 46,
 };

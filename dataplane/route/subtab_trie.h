@@ -23,6 +23,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/compiler.h"
 #include "route/subtab_slab.h"
 
@@ -72,6 +76,7 @@ struct bb_trie_walk {
 	uint32_t len, off;
 	uint32_t next;	       /* node to look at */
 	uint32_t topic;	       /* deepest one so far, 0 none */
+	uint64_t tail;	       /* the key's last 8 bytes, or all and zeros before them */
 	uint64_t change;       /* largest change number on the way to next */
 	uint64_t topic_change; /* the same, on the way to the topic */
 };
@@ -136,6 +141,26 @@ bb_trie_refs(const struct bb_trie_node *n)
 	return (const uint32_t *)((const uint8_t *)n + bb_align_up(sizeof(*n) + n->label_len + keys, 4));
 }
 
+/* Which of 32 bytes are equal to key, as a bit mask. */
+static inline uint32_t
+bb_trie_same_bytes(const uint8_t *bytes, uint8_t key)
+{
+#ifdef __SSE2__
+	const __m128i all = _mm_set1_epi8((char)key);
+	const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+	const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, all)) |
+	       (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, all)) << 16;
+#else
+	uint32_t same = 0;
+
+	for (uint32_t i = 0; i < 32; i++)
+		same |= (uint32_t)(bytes[i] == key) << i;
+	return same;
+#endif
+}
+
 /* The child of that key, 0 none. */
 static inline uint32_t
 bb_trie_child(const struct bb_trie_node *n, uint8_t key)
@@ -143,19 +168,15 @@ bb_trie_child(const struct bb_trie_node *n, uint8_t key)
 	if (n->kind == BB_TRIE_KIND_TABLE)
 		return bb_trie_refs(n)[key];
 
-	/* Eight keys at a time, without a branch per key; reads up to 7 bytes beyond them (BB_SLAB_PAD). */
+	/* Many keys at a time, without a branch per key; reads up to 31 bytes beyond them (BB_SLAB_PAD). */
 	const uint32_t cap = bb_trie_kind_cap[n->kind];
 	const uint8_t *keys = bb_trie_keys(n);
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	for (uint32_t i = 0; i < cap; i += 8) {
-		uint64_t w;
-		memcpy(&w, keys + i, sizeof(w));
-		w ^= ones * key;
-		uint64_t zero = (w - ones) & ~w & (ones << 7);
-		if (cap - i < 8)
-			zero &= (UINT64_C(1) << (cap - i) * 8) - 1;
-		if (zero != 0) /* the lowest zero byte is exact; an unused place has ref 0 */
-			return bb_trie_refs(n)[i + (uint32_t)__builtin_ctzll(zero) / 8];
+	for (uint32_t i = 0; i < cap; i += 32) {
+		uint32_t same = bb_trie_same_bytes(keys + i, key);
+		if (cap - i < 32)
+			same &= (UINT32_C(1) << (cap - i)) - 1;
+		if (same != 0) /* the lowest: an unused place may have any key, and has ref 0 */
+			return bb_trie_refs(n)[i + (uint32_t)__builtin_ctz(same)];
 	}
 	return 0;
 }
@@ -213,7 +234,45 @@ bb_bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
 static inline struct bb_trie_walk
 bb_trie_walk_start(const struct bb_trie *t, const void *key, uint32_t len)
 {
-	return (struct bb_trie_walk){ .key = key, .len = len, .next = t->root };
+	struct bb_trie_walk w = { .key = key, .len = len, .next = t->root };
+
+	if (len >= 8)
+		memcpy(&w.tail, w.key + len - 8, 8);
+	else
+		for (uint32_t i = 0; i < len; i++)
+			w.tail |= (uint64_t)w.key[i] << 8 * (8 - len + i);
+	return w;
+}
+
+/* The key's next 8 bytes, or as many as there are, at least 1; never reads beyond them. */
+static inline uint64_t
+bb_trie_walk_word(const struct bb_trie_walk *w, uint32_t off)
+{
+	uint64_t word;
+
+	if (w->len - off <= 8)
+		return w->tail >> 8 * (8 - (w->len - off));
+	memcpy(&word, w->key + off, 8);
+	return word;
+}
+
+/* True if the label, which is not longer than the rest of the key, begins it. */
+static inline bool
+bb_trie_walk_label(const struct bb_trie_walk *w, const struct bb_trie_node *n)
+{
+	uint32_t off = w->off, left = n->label_len;
+	const uint8_t *label = n->label;
+	uint64_t word;
+
+	for (; left > 8; left -= 8, label += 8, off += 8) {
+		memcpy(&word, label, 8);
+		if (word != bb_trie_walk_word(w, off))
+			return false;
+	}
+	if (left == 0)
+		return true;	 /* the root */
+	memcpy(&word, label, 8); /* beyond the label's end: BB_SLAB_PAD */
+	return ((word ^ bb_trie_walk_word(w, off)) << 8 * (8 - left)) == 0;
 }
 
 /*
@@ -225,7 +284,7 @@ bb_trie_walk_step(const struct bb_trie *t, struct bb_trie_walk *w)
 {
 	const struct bb_trie_node *n = bb_trie_node(t, w->next);
 
-	if (n->label_len > w->len - w->off || !bb_bytes_equal(n->label, w->key + w->off, n->label_len))
+	if (n->label_len > w->len - w->off || !bb_trie_walk_label(w, n))
 		return false;
 	w->off += n->label_len;
 	w->change = bb_max_u64(w->change, bb_trie_change(n));

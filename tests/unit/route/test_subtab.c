@@ -192,6 +192,53 @@ leaving_takes_one_subscription_per_unit_of_budget(void **state)
 	assert_int_equal(stats_of(f->table).subscribers, 1);
 }
 
+/* Add with the at-th allocation failing, in a table that is otherwise empty, or has neighbours to be split
+ * off. */
+static int
+add_failing_at(struct test_mem *mem, uint32_t at, bool neighbours, const void *topic, uint32_t len)
+{
+	struct bb_subtab *t = test_table(mem, 16);
+	const uint32_t a = join(t, 0, 1), b = join(t, 0, 2);
+
+	if (neighbours) {
+		add_str(t, a, "tx");
+		add_str(t, b, "ty");
+	}
+	const struct bb_subtab_stats before = stats_of(t);
+	mem->fail_at = at;
+	const int rc = bb_subtab_add(t, a, topic, len, NULL);
+	mem->fail_at = 0;
+	if (rc != 0) {
+		assert_int_equal(rc, -ENOMEM);
+		assert_int_equal(stats_of(t).nodes, before.nodes);
+		assert_int_equal(stats_of(t).topics, before.topics);
+		assert_int_equal(stats_of(t).subscriptions, before.subscriptions);
+		assert_int_equal(stats_of(t).seq, before.seq);
+		assert_null(bb_subtab_match(t, topic, len));
+		assert_int_equal(match_str(t, "txy") != NULL, neighbours);
+	}
+	leave(t, a);
+	leave(t, b);
+	assert_int_equal(stats_of(t).nodes, 1);
+	bb_subtab_destroy(t);
+	return rc;
+}
+
+static void
+an_add_that_fails_at_any_allocation_leaves_no_trace(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t topic[700];
+	uint32_t failed = 0;
+
+	memset(topic, 't', sizeof(topic));
+	for (uint32_t len = 1; len < sizeof(topic); len += 233)
+		for (int neighbours = 0; neighbours < 2; neighbours++)
+			for (uint32_t at = 1; add_failing_at(&f->mem, at, neighbours, topic, len) != 0; at++)
+				failed++;
+	assert_true(failed >= 12);
+}
+
 /* ---- Sets ---- */
 
 static void
@@ -352,6 +399,11 @@ a_change_voids_only_topics_that_begin_with_its_prefix(void **state)
 	add_str(t, a, "t1");
 	for (uint32_t i = 0; i < N; i++)
 		snprintf(topics[i], sizeof(topics[i]), "t%u.quotes.a", i);
+	for (uint32_t i = 0; i < 200000; i++) { /* until it has grown */
+		snprintf(topics[0], sizeof(topics[0]), "w%u", i);
+		assert_null(match_str(t, topics[0]));
+	}
+	snprintf(topics[0], sizeof(topics[0]), "t0.quotes.a");
 	misses(t, topics, N, old);
 	assert_int_equal(misses(t, topics, N, old), 0);
 
@@ -385,14 +437,26 @@ topics_are_told_apart_only_as_far_as_prefixes_reach(void **state)
 	const uint32_t a = join(f->table, 0, 1);
 	char topic[32];
 
-	add_str(f->table, a, "quotes.");
-	match_str(f->table, "quotes.");
-	const uint64_t before = stats_of(f->table).cache_misses;
-	for (uint32_t i = 0; i < 1000; i++) {
-		snprintf(topic, sizeof(topic), "quotes.%u", i);
-		assert_int_equal(match_str(f->table, topic)->receivers, 1);
+	for (int round = 0; round < 2; round++) {
+		add_str(f->table, a, "quotes.");
+		match_str(f->table, "quotes.");
+		const uint64_t before = stats_of(f->table).cache_misses;
+		for (uint32_t i = 0; i < 1000; i++) {
+			snprintf(topic, sizeof(topic), "quotes.%u", i);
+			assert_int_equal(match_str(f->table, topic)->receivers, 1);
+		}
+		assert_int_equal(stats_of(f->table).cache_misses, before);
+		/* Longer ones, that come and go, leave nothing behind. */
+		add_str(f->table, a, "quotes.999");
+		assert_int_equal(match_str(f->table, "quotes.123")->receivers, 1);
+		add_str(f->table, a,
+			"and one that is far longer than one hundred and twenty-eight bytes, "
+			"beyond which lengths are no longer counted one by one but by powers of two");
+		cancel_str(f->table, a, "quotes.999");
+		cancel_str(f->table, a,
+			"and one that is far longer than one hundred and twenty-eight bytes, "
+			"beyond which lengths are no longer counted one by one but by powers of two");
 	}
-	assert_int_equal(stats_of(f->table).cache_misses, before);
 }
 
 static void
@@ -411,6 +475,32 @@ cached_keys_of_any_length_are_compared_to_their_end(void **state)
 		for (int twice = 0; twice < 2; twice++)
 			assert_int_equal(bb_subtab_match(f->table, topic, len) != NULL, len > 290);
 		topic[len - 1] = 'k';
+	}
+}
+
+static void
+long_keys_are_found_while_the_cache_grows_without_memory(void **state)
+{
+	struct fixture *f = *state;
+	char longs[16][64], topic[16];
+
+	for (uint32_t round = 0; round < 8; round++) {
+		struct bb_subtab *t = test_table(&f->mem, 1 << 16);
+		add_str(t, join(t, 0, 1), "a prefix as long as it takes for keys to need their far part.");
+		for (uint32_t i = 0; i < 16; i++) {
+			snprintf(longs[i], sizeof(longs[i]),
+				"a prefix as long as it takes for keys to need their far %u", i);
+			assert_null(match_str(t, longs[i]));
+		}
+		f->mem.mem.max_bytes = f->mem.mem.used_bytes;
+		for (uint32_t i = 0; i < 20000; i++) {
+			assert_null(match_str(t, longs[i % 16]));
+			snprintf(topic, sizeof(topic), "u%u.%u", round, i);
+			assert_null(match_str(t, topic));
+			assert_null(match_str(t, longs[i % 16]));
+		}
+		f->mem.mem.max_bytes = UINT64_MAX;
+		bb_subtab_destroy(t);
 	}
 }
 
@@ -534,6 +624,7 @@ main(void)
 		TEST(limits_refuse_one_subscriber_and_nobody_else),
 		TEST(a_node_may_have_every_byte_as_child),
 		TEST(leaving_takes_one_subscription_per_unit_of_budget),
+		TEST(an_add_that_fails_at_any_allocation_leaves_no_trace),
 		TEST(ten_thousand_subscribers_of_one_prefix_are_one_set),
 		TEST(equal_receivers_are_the_same_pointer),
 		TEST(a_set_lives_until_every_delivery_that_may_name_it_is_done),
@@ -542,6 +633,7 @@ main(void)
 		TEST(a_change_voids_only_topics_that_begin_with_its_prefix),
 		TEST(topics_are_told_apart_only_as_far_as_prefixes_reach),
 		TEST(cached_keys_of_any_length_are_compared_to_their_end),
+		TEST(long_keys_are_found_while_the_cache_grows_without_memory),
 		TEST(a_walk_reports_in_order_what_was_there_when_it_began),
 		TEST(a_million_subscriptions_take_at_most_128_bytes_each),
 	};

@@ -150,11 +150,15 @@ model_fini(struct model *m)
 	free(m->entries);
 }
 
-/* The heap, with failures: one call in fail_one_in, none if 0. real_bytes is what malloc really took. */
+/*
+ * The heap, with failures: one call in fail_one_in, and the fail_at-th from now; none if 0. real_bytes is
+ * what malloc really took.
+ */
 struct test_mem {
 	struct bb_mem mem;
 	struct bb_rand rand;
 	uint32_t fail_one_in;
+	uint32_t fail_at;
 	uint64_t real_bytes;
 };
 
@@ -163,7 +167,7 @@ test_mem_alloc(struct bb_mem *m, size_t size)
 {
 	struct test_mem *tm = bb_container_of(m, struct test_mem, mem);
 
-	if (bb_rand_one_in(&tm->rand, tm->fail_one_in))
+	if (bb_rand_one_in(&tm->rand, tm->fail_one_in) || (tm->fail_at > 0 && --tm->fail_at == 0))
 		return NULL;
 	void *p = malloc(size);
 	if (p != NULL) {
