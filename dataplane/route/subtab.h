@@ -7,7 +7,7 @@
  * bb_subtab_join(). Subscriptions are counted per subscriber and topic: two adds need two cancels. Topics are
  * 0 to BB_TOPIC_MAX arbitrary octets; the empty topic matches all.
  *
- * Matching. bb_subtab_match() gives the receivers of a topic as an immutable set (route/set.h), built when it
+ * Matching. bb_subtab_match() gives the receivers of a topic as an immutable set (msg/set.h), built when it
  * is first needed and then kept at the longest subscribed prefix of the topic: all topics with the same
  * longest prefix, and all prefixes with the same receivers, give the same pointer. A bounded cache
  * of topics stands in front. A change at prefix P costs a few stores; what was computed for topics that do
@@ -19,7 +19,7 @@
  *
  * Costs. add and cancel: the length of the topic and some hundred steps at most, but copying the subscribers
  * of a topic when their array doubles (8 bytes each). match: the length of the topic, and O(receivers) when
- * the set must be built. Memory: see bb_subtab_stats; about 110 bytes per subscription when a million topics
+ * the set must be built; uncached, one step per subscribed prefix of the topic. Memory: see bb_subtab_stats; about 100 bytes per subscription when a million topics
  * have one subscriber each. Memory is returned as subscriptions go.
  *
  * Without memory: add and join answer -ENOMEM and match BB_SUBTAB_NOMEM; nothing else changes then, and all
