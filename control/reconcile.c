@@ -133,8 +133,7 @@ on_hello(struct bb_reconcile *r, const struct bb_packet *packet)
 	r->boot_id = ack->boot_id;
 	r->plane_state = ack->state;
 	if (ack->state != BB_STATE_WAITING && ack->state != BB_STATE_RUNNING) {
-		down(r, CONNECT_NS); /* it is ending; its successor listens at the same place */
-		return;
+		return; /* it is ending: stay for its last words, and come back when it is gone */
 	}
 	if (r->state == BB_RECONCILE_HELLO) {
 		enter(r, BB_RECONCILE_PLAN);

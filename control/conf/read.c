@@ -7,328 +7,26 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/assert.h"
 #include "base/compiler.h"
 #include "conf/check.h"
 #include "conf/conf.h"
 #include "conf/option.h"
 #include "conf/report.h"
+#include "conf/section.h"
 #include "conf/tree.h"
-#include "conf/value.h"
-
-#define OPTIONS_MAX 64
-
-struct reader {
-	struct bb_conf_tree tree;
-	struct bb_conf_report report;
-	struct bb_conf *conf;
-	bool no_memory;
-};
-
-/* One section's map while it is read. */
-struct section {
-	enum bb_conf_section kind;
-	const struct bb_conf_option *options;
-	size_t option_count;
-	void *base;
-	const char *where;	/* "dataplane", "endpoint quotes, publishers" */
-	const char *extra[2];	/* keys that somebody else reads: the sides of an endpoint */
-	uint32_t extra_node[2]; /* where they are; 0 if not given */
-	uint32_t side_bit;	/* SIDE: which */
-	int line_of[OPTIONS_MAX];
-};
-
-/* Keys that have a meaning in the design of the product, but no effect in this version. */
-static const struct {
-	const char *key, *why;
-} later[] = {
-	{ "ipc_mode", "ipc_mode has no effect: transport ipc is not built in, remove the key" },
-	{ "mandatory", "mandatory has no effect: pattern exchange is not built in, remove the key" },
-	{ "reuseport", "reuseport is not built in: remove the key" },
-};
 
 static void
-section_init(struct section *s, enum bb_conf_section kind, void *base, const char *where)
-{
-	*s = (struct section){ .kind = kind, .base = base, .where = where };
-	s->options = bb_conf_section_options(kind, &s->option_count);
-	bb_conf_defaults(kind, base);
-}
-
-static uint64_t *
-section_set(const struct section *s)
-{
-	switch (s->kind) {
-	case BB_CONF_SECTION_NODE:
-		return &((struct bb_conf_node *)s->base)->set;
-	case BB_CONF_SECTION_DATAPLANE:
-		return &((struct bb_conf_dataplane *)s->base)->set;
-	case BB_CONF_SECTION_ENDPOINT:
-		return &((struct bb_conf_endpoint *)s->base)->set;
-	case BB_CONF_SECTION_SIDE:
-		return &((struct bb_conf_side *)s->base)->set;
-	case BB_CONF_SECTION_CONTROL:
-		return &((struct bb_conf_control *)s->base)->set;
-	case BB_CONF_SECTION_COUNT:
-		break;
-	}
-	BB_ASSERT(!"no such section");
-	return NULL;
-}
-
-static bool
-expect(struct reader *r, uint32_t node, enum bb_conf_node_type type, const char *what, const char *example)
-{
-	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
-
-	if (n->type == type)
-		return true;
-	bb_conf_report(&r->report, n->line, "%s is %s: write %s", what,
-		bb_conf_tree_type_name(&r->tree, node), example);
-	return false;
-}
-
-static void
-read_address(struct reader *r, const struct section *s, const struct bb_conf_option *o, uint32_t node,
-	struct bb_conf_address *list, uint32_t *count)
-{
-	const enum bb_address_use use = strcmp(o->path, "bind") == 0 ? BB_ADDRESS_BIND : BB_ADDRESS_CONNECT;
-	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
-	struct bb_conf_quoted q;
-	const char *why;
-
-	if (n->type != BB_CONF_SCALAR) {
-		bb_conf_report(&r->report, n->line, "%s: %s contains %s: write [\"tcp://HOST:PORT\", ...]",
-			s->where, o->path, bb_conf_tree_type_name(&r->tree, node));
-		return;
-	}
-	const char *text = bb_conf_tree_text(&r->tree, node);
-	if (bb_conf_address_parse(&list[*count], text, use, &why) < 0) {
-		bb_conf_report(&r->report, n->line, "%s: \"%s\": %s", s->where, bb_conf_quote(&q, text), why);
-		return;
-	}
-	list[(*count)++].line = n->line;
-}
-
-/* A list of addresses, or one alone. */
-static void
-read_addresses(struct reader *r, const struct section *s, const struct bb_conf_option *o, uint32_t node)
-{
-	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
-	struct bb_conf_address **list = (void *)((char *)s->base + o->offset);
-	uint32_t *count = (void *)((char *)s->base + o->offset2);
-	uint32_t given = 0;
-
-	if (bb_conf_tree_null(&r->tree, node))
-		return;
-	if (n->type == BB_CONF_LIST)
-		for (uint32_t i = n->first; i != 0; i = bb_conf_tree_node(&r->tree, i)->next)
-			given++;
-	else
-		given = 1;
-	if (given > o->max) {
-		bb_conf_report(&r->report, n->line, "%s: %s lists %u addresses: at most %u", s->where,
-			o->path, given, (unsigned)o->max);
-		return;
-	}
-	if (given == 0)
-		return;
-	*list = calloc(given, sizeof(**list));
-	if (*list == NULL) {
-		r->no_memory = true;
-		return;
-	}
-	if (n->type != BB_CONF_LIST) {
-		read_address(r, s, o, node, *list, count);
-		return;
-	}
-	for (uint32_t i = n->first; i != 0; i = bb_conf_tree_node(&r->tree, i)->next)
-		read_address(r, s, o, i, *list, count);
-}
-
-static void
-read_value(struct reader *r, const struct section *s, const struct bb_conf_option *o, uint32_t node)
-{
-	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
-	char why[BB_CONF_WHY_MAX];
-
-	if (o->type == BB_CONF_ADDRESSES) {
-		read_addresses(r, s, o, node);
-		return;
-	}
-	if (n->type != BB_CONF_SCALAR) {
-		bb_conf_report(&r->report, n->line, "%s: %s is %s: write %s: VALUE", s->where, o->path,
-			bb_conf_tree_type_name(&r->tree, node), o->path);
-		return;
-	}
-	const char *text = bb_conf_tree_text(&r->tree, node);
-	if (bb_conf_tree_null(&r->tree, node)) {
-		const bool may_be_null = o->type == BB_CONF_PATH || o->type == BB_CONF_LISTEN;
-		if (!may_be_null) {
-			bb_conf_report(&r->report, n->line,
-				"%s: %s has no value: write one, or remove the key", s->where, o->path);
-			return;
-		}
-		text = "null";
-	}
-	if (bb_conf_value_parse(o, text, s->base, why) < 0)
-		bb_conf_report(&r->report, n->line, "%s: %s: %s", s->where, o->path, why);
-}
-
-static bool
-option_applies(const struct section *s, const struct bb_conf_option *o)
-{
-	return s->kind != BB_CONF_SECTION_SIDE || (o->sides & s->side_bit) != 0;
-}
-
-static void
-report_unknown(struct reader *r, const struct section *s, const char *prefix, const char *key, int line)
-{
-	const char *near = NULL;
-	unsigned best = 4;
-	struct bb_conf_quoted q;
-	const size_t prefix_len = strlen(prefix);
-
-	for (size_t i = 0; i < BB_ARRAY_LEN(later); i++)
-		if (s->kind == BB_CONF_SECTION_SIDE && prefix_len == 0 && strcmp(later[i].key, key) == 0) {
-			bb_conf_report(&r->report, line, "%s: %s", s->where, later[i].why);
-			return;
-		}
-	for (size_t i = 0; i < s->option_count; i++) {
-		const struct bb_conf_option *o = &s->options[i];
-		if (!option_applies(s, o) || strncmp(o->path, prefix, prefix_len) != 0)
-			continue;
-		char word[32];
-		snprintf(word, sizeof(word), "%s", o->path + prefix_len);
-		word[strcspn(word, ".")] = '\0';
-		if (bb_conf_near(key, word, &best))
-			near = o->path + prefix_len;
-	}
-	for (size_t i = 0; i < BB_ARRAY_LEN(s->extra); i++)
-		if (s->extra[i] != NULL && prefix_len == 0 && bb_conf_near(key, s->extra[i], &best))
-			near = s->extra[i];
-	if (near != NULL)
-		bb_conf_report(&r->report, line, "%s: unknown key \"%s%s\": did you mean %s%.*s?", s->where,
-			prefix, bb_conf_quote(&q, key), prefix, (int)strcspn(near, "."), near);
-	else
-		bb_conf_report(&r->report, line,
-			"%s: unknown key \"%s%s\": `busbar config keys` lists what can be set", s->where,
-			prefix, bb_conf_quote(&q, key));
-}
-
-static void
-report_wrong_side(struct reader *r, const struct section *s, const struct bb_conf_option *o, int line)
-{
-	char names[128] = "";
-
-	for (size_t p = 0; p < BB_CONF_PATTERN_COUNT; p++)
-		for (size_t i = 0; i < 2; i++) {
-			const struct bb_conf_side_info *side = &bb_conf_patterns[p].sides[i];
-			const size_t len = strlen(names);
-			if (o->sides & side->bit)
-				snprintf(names + len, sizeof(names) - len, "%s%s", len == 0 ? "" : " and ",
-					side->name);
-		}
-	bb_conf_report(
-		&r->report, line, "%s: %s has no effect here: only %s have it", s->where, o->path, names);
-}
-
-static void read_map(struct reader *r, struct section *s, uint32_t map, const char *prefix);
-
-/* One key of a section's map. True if it is known, whatever its value. */
-static bool
-read_key(struct reader *r, struct section *s, const char *prefix, const char *key, int line, uint32_t value)
-{
-	char path[64];
-
-	for (size_t i = 0; i < BB_ARRAY_LEN(s->extra) && prefix[0] == '\0'; i++) {
-		if (s->extra[i] == NULL || strcmp(s->extra[i], key) != 0)
-			continue;
-		if (s->extra_node[i] != 0)
-			bb_conf_report(&r->report, line, "%s: %s is given twice: keep one", s->where, key);
-		s->extra_node[i] = value;
-		return true;
-	}
-	const size_t len = (size_t)snprintf(path, sizeof(path), "%s%s", prefix, key);
-	if (len >= sizeof(path) - 1)
-		return false;
-	for (size_t i = 0; i < s->option_count; i++) {
-		const struct bb_conf_option *o = &s->options[i];
-		if (strncmp(o->path, path, len) != 0)
-			continue;
-		if (o->path[len] == '.') { /* a group: its map has the rest of the path */
-			memcpy(path + len, ".", 2);
-			if (expect(r, value, BB_CONF_MAP, key, "{ key: value, ... }"))
-				read_map(r, s, value, path);
-			return true;
-		}
-		if (o->path[len] != '\0')
-			continue;
-		if (s->line_of[i] != 0)
-			bb_conf_report(&r->report, line, "%s: %s is given twice, first on line %d: keep one",
-				s->where, path, s->line_of[i]);
-		else if (!option_applies(s, o))
-			report_wrong_side(r, s, o, line);
-		else
-			read_value(r, s, o, value);
-		s->line_of[i] = line;
-		*section_set(s) |= UINT64_C(1) << i;
-		return true;
-	}
-	return false;
-}
-
-static void
-read_map(struct reader *r, struct section *s, uint32_t map, const char *prefix)
-{
-	uint32_t key = bb_conf_tree_node(&r->tree, map)->first;
-
-	while (key != 0 && !bb_conf_report_full(&r->report)) {
-		const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, key);
-		const char *text = bb_conf_tree_text(&r->tree, key);
-		/* A dot belongs to our notation of groups, not to a key. */
-		if (strchr(text, '.') != NULL || !read_key(r, s, prefix, text, n->line, n->next))
-			report_unknown(r, s, prefix, text, n->line);
-		key = bb_conf_tree_node(&r->tree, n->next)->next;
-	}
-}
-
-static void
-read_section(struct reader *r, enum bb_conf_section kind, void *base, const char *name, uint32_t node)
-{
-	struct section s;
-
-	section_init(&s, kind, base, name);
-	if (node == 0 || bb_conf_tree_null(&r->tree, node))
-		return;
-	if (expect(r, node, BB_CONF_MAP, name, "{ key: value, ... }"))
-		read_map(r, &s, node, "");
-}
-
-/* The value of a key in a map; 0 if it is not there. */
-static uint32_t
-map_get(const struct reader *r, uint32_t map, const char *key)
-{
-	for (uint32_t k = bb_conf_tree_node(&r->tree, map)->first; k != 0;) {
-		const uint32_t value = bb_conf_tree_node(&r->tree, k)->next;
-		if (strcmp(bb_conf_tree_text(&r->tree, k), key) == 0)
-			return value;
-		k = bb_conf_tree_node(&r->tree, value)->next;
-	}
-	return 0;
-}
-
-static void
-read_side(struct reader *r, struct bb_conf_endpoint *e, unsigned which, uint32_t node, const char *where)
+read_side(struct bb_conf_reader *r, struct bb_conf_endpoint *e, unsigned which, uint32_t node,
+	const char *where)
 {
 	const struct bb_conf_side_info *info = &bb_conf_patterns[e->pattern].sides[which];
 	struct bb_conf_side *side = &e->sides[which];
 	const uint32_t errors = r->report.errors->count;
-	struct section s;
+	struct bb_conf_walk s;
 	char name[160];
 
 	snprintf(name, sizeof(name), "%s, %s", where, info->name);
-	section_init(&s, BB_CONF_SECTION_SIDE, side, name);
+	bb_conf_walk_init(&s, BB_CONF_SECTION_SIDE, side, name);
 	s.side_bit = info->bit;
 	side->when_full = (uint32_t)__builtin_ctz(info->when_full);
 	side->line = e->line;
@@ -338,18 +36,18 @@ read_side(struct reader *r, struct bb_conf_endpoint *e, unsigned which, uint32_t
 		return;
 	}
 	side->line = bb_conf_tree_node(&r->tree, node)->line;
-	if (!expect(r, node, BB_CONF_MAP, name, "{ bind: [\"tcp://127.0.0.1:PORT\"] }"))
+	if (!bb_conf_expect(r, node, BB_CONF_MAP, name, "{ bind: [\"tcp://127.0.0.1:PORT\"] }"))
 		return;
-	read_map(r, &s, node, "");
+	bb_conf_walk_map(r, &s, node, "");
 	if (r->report.errors->count == errors)
 		bb_conf_check_side(&r->report, side, info, name, s.line_of);
 }
 
 /* Which pattern a map says it has; -1 if it does not say, or wrongly, which is then reported elsewhere. */
 static int
-peek_pattern(const struct reader *r, uint32_t map)
+peek_pattern(const struct bb_conf_reader *r, uint32_t map)
 {
-	const uint32_t node = map_get(r, map, "pattern");
+	const uint32_t node = bb_conf_map_get(r, map, "pattern");
 
 	if (node == 0 || bb_conf_tree_node(&r->tree, node)->type != BB_CONF_SCALAR)
 		return -1;
@@ -362,9 +60,9 @@ peek_pattern(const struct reader *r, uint32_t map)
 /* Without a known pattern the sides cannot be judged; say what is wrong with the pattern and leave it at
  * that. */
 static void
-report_pattern(struct reader *r, uint32_t map, const char *where)
+report_pattern(struct bb_conf_reader *r, uint32_t map, const char *where)
 {
-	const uint32_t node = map_get(r, map, "pattern");
+	const uint32_t node = bb_conf_map_get(r, map, "pattern");
 	struct bb_conf_quoted q;
 
 	if (node == 0 || bb_conf_tree_node(&r->tree, node)->type != BB_CONF_SCALAR) {
@@ -383,14 +81,14 @@ report_pattern(struct reader *r, uint32_t map, const char *where)
 /* A side of another pattern is the likeliest slip: say so, instead of "unknown key". */
 static bool
 report_foreign_sides(
-	struct reader *r, uint32_t map, const struct bb_conf_pattern_info *own, const char *where)
+	struct bb_conf_reader *r, uint32_t map, const struct bb_conf_pattern_info *own, const char *where)
 {
 	bool found = false;
 
 	for (size_t p = 0; p < BB_CONF_PATTERN_COUNT; p++)
 		for (size_t i = 0; i < 2; i++) {
 			const char *side = bb_conf_patterns[p].sides[i].name;
-			const uint32_t node = &bb_conf_patterns[p] == own ? 0 : map_get(r, map, side);
+			const uint32_t node = &bb_conf_patterns[p] == own ? 0 : bb_conf_map_get(r, map, side);
 			if (node == 0)
 				continue;
 			found = true;
@@ -402,17 +100,17 @@ report_foreign_sides(
 }
 
 static void
-read_endpoint(struct reader *r, struct bb_conf_endpoint *e, uint32_t node)
+read_endpoint(struct bb_conf_reader *r, struct bb_conf_endpoint *e, uint32_t node)
 {
-	struct section s;
+	struct bb_conf_walk s;
 	char where[96] = "endpoint";
 
-	section_init(&s, BB_CONF_SECTION_ENDPOINT, e, where);
+	bb_conf_walk_init(&s, BB_CONF_SECTION_ENDPOINT, e, where);
 	e->line = bb_conf_tree_node(&r->tree, node)->line;
-	if (!expect(r, node, BB_CONF_MAP, "endpoint", "- { name: NAME, pattern: PATTERN, ... }"))
+	if (!bb_conf_expect(r, node, BB_CONF_MAP, "endpoint", "- { name: NAME, pattern: PATTERN, ... }"))
 		return;
 
-	const uint32_t name = map_get(r, node, "name");
+	const uint32_t name = bb_conf_map_get(r, node, "name");
 	if (name == 0)
 		bb_conf_report(&r->report, e->line, "endpoint without a name: add name: NAME");
 	else if (bb_conf_tree_node(&r->tree, name)->type == BB_CONF_SCALAR) {
@@ -430,9 +128,9 @@ read_endpoint(struct reader *r, struct bb_conf_endpoint *e, uint32_t node)
 		return;
 	s.extra[0] = info->sides[0].name;
 	s.extra[1] = info->sides[1].name;
-	read_map(r, &s, node, "");
+	bb_conf_walk_map(r, &s, node, "");
 	e->pattern = (uint32_t)pattern;
-	const uint32_t subscribe = map_get(r, node, "subscribe");
+	const uint32_t subscribe = bb_conf_map_get(r, node, "subscribe");
 	if (subscribe != 0 && pattern != BB_CONF_PUBSUB)
 		bb_conf_report(&r->report, bb_conf_tree_node(&r->tree, subscribe)->line,
 			"%s: subscribe has no effect here: only pattern pubsub has it", where);
@@ -441,12 +139,12 @@ read_endpoint(struct reader *r, struct bb_conf_endpoint *e, uint32_t node)
 }
 
 static void
-read_endpoints(struct reader *r, uint32_t node)
+read_endpoints(struct bb_conf_reader *r, uint32_t node)
 {
 	uint32_t count = 0;
 
 	if (node == 0 || bb_conf_tree_null(&r->tree, node) ||
-		!expect(r, node, BB_CONF_LIST, "endpoints",
+		!bb_conf_expect(r, node, BB_CONF_LIST, "endpoints",
 			"a list: - { name: NAME, pattern: PATTERN, ... }"))
 		return;
 	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
@@ -474,7 +172,7 @@ enum { TOP_NODE, TOP_DATAPLANE, TOP_PORTS, TOP_ENDPOINTS, TOP_CONTROL, TOP_COUNT
 static const char *const top_names[TOP_COUNT] = { "node", "dataplane", "ports", "endpoints", "control" };
 
 static void
-read_top_key(struct reader *r, uint32_t key, uint32_t nodes[TOP_COUNT])
+read_top_key(struct bb_conf_reader *r, uint32_t key, uint32_t nodes[TOP_COUNT])
 {
 	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, key);
 	const char *text = bb_conf_tree_text(&r->tree, key);
@@ -502,7 +200,7 @@ read_top_key(struct reader *r, uint32_t key, uint32_t nodes[TOP_COUNT])
 }
 
 static void
-read_ports(struct reader *r, uint32_t node)
+read_ports(struct bb_conf_reader *r, uint32_t node)
 {
 	const struct bb_conf_tree_node *n = bb_conf_tree_node(&r->tree, node);
 
@@ -513,14 +211,15 @@ read_ports(struct reader *r, uint32_t node)
 }
 
 static void
-read_top(struct reader *r)
+read_top(struct bb_conf_reader *r)
 {
 	const uint32_t root = 1;
 	uint32_t nodes[TOP_COUNT] = { 0 };
 	struct bb_conf *conf = r->conf;
 
 	if (!bb_conf_tree_null(&r->tree, root)) {
-		if (!expect(r, root, BB_CONF_MAP, "the configuration", "endpoints: and a list of them"))
+		if (!bb_conf_expect(
+			    r, root, BB_CONF_MAP, "the configuration", "endpoints: and a list of them"))
 			return;
 		for (uint32_t key = bb_conf_tree_node(&r->tree, root)->first;
 			key != 0 && !bb_conf_report_full(&r->report);) {
@@ -528,13 +227,15 @@ read_top(struct reader *r)
 			key = bb_conf_tree_node(&r->tree, bb_conf_tree_node(&r->tree, key)->next)->next;
 		}
 	}
-	read_section(r, BB_CONF_SECTION_NODE, &conf->node, "node", nodes[TOP_NODE]);
-	read_section(r, BB_CONF_SECTION_DATAPLANE, &conf->dataplane, "dataplane", nodes[TOP_DATAPLANE]);
+	bb_conf_read_section(r, BB_CONF_SECTION_NODE, &conf->node, "node", nodes[TOP_NODE]);
+	bb_conf_read_section(
+		r, BB_CONF_SECTION_DATAPLANE, &conf->dataplane, "dataplane", nodes[TOP_DATAPLANE]);
 	read_ports(r, nodes[TOP_PORTS]);
 	read_endpoints(r, nodes[TOP_ENDPOINTS]);
-	read_section(r, BB_CONF_SECTION_CONTROL, &conf->control, "control", nodes[TOP_CONTROL]);
-	conf->dataplane.line =
-		nodes[TOP_DATAPLANE] == 0 ? 1 : bb_conf_tree_node(&r->tree, nodes[TOP_DATAPLANE])->line;
+	bb_conf_read_section(r, BB_CONF_SECTION_CONTROL, &conf->control, "control", nodes[TOP_CONTROL]);
+	conf->dataplane.line = nodes[TOP_DATAPLANE] == 0
+				       ? 1
+				       : bb_conf_tree_node(&r->tree, nodes[TOP_DATAPLANE])->line;
 	if (r->report.errors->count == 0 && !r->no_memory)
 		r->no_memory = bb_conf_check(&r->report, conf) == -ENOMEM;
 }
@@ -544,7 +245,7 @@ bb_conf_read(struct bb_conf *ret, const char *file, const char *text, size_t len
 	struct bb_conf_errors *ret_errors)
 {
 	struct bb_conf conf = { .endpoint_count = 0 };
-	struct reader r = { .report = { .file = file, .errors = ret_errors }, .conf = &conf };
+	struct bb_conf_reader r = { .report = { .file = file, .errors = ret_errors }, .conf = &conf };
 
 	ret_errors->count = 0;
 	int status = bb_conf_tree_read(&r.tree, text, len, &r.report);

@@ -9,7 +9,7 @@
 #include "conf/option.h"
 
 #define BB_CONF_WHY_MAX 256 /* octets of a reason, with its end */
-#define BB_CONF_VALUE_TEXT_MAX                                                       \
+#define BB_CONF_VALUE_TEXT_MAX \
 	4096 /* octets of a formatted value, with its end; CPU lists are the longest \
 	      */
 

@@ -10,7 +10,7 @@
  * /v1/counters                                loops, sides and accounts GET  /v1/cores where loops run, and
  * what costs speed there GET  /v1/config                                  the configuration in force, as YAML
  *   GET  /v1/drain                                   how a drain goes, and what linger cut off
- *   POST /v1/drain                                   begin one
+ *   POST /v1/drain                                   begin one; on the Unix socket only
  *
  * Errors are {"error": "what is wrong: the way out"}. Texts that peers chose and that are no UTF-8 have their
  * octets written as \xNN.
@@ -35,6 +35,7 @@ struct bb_api {
 
 struct bb_api_request {
 	const char *method, *path;
+	bool may_change; /* who asks is known to be the appliance's user: not so on TCP */
 	/* The value of an argument, NULL if it is not given. */
 	const char *(*arg)(void *ctx, const char *name);
 	void *ctx;

@@ -18,10 +18,17 @@
 #define CONNECTION_TIMEOUT_S 30
 #define BACKLOG 64
 
+/* One place where we listen. */
+struct listener {
+	struct bb_server *server;
+	struct MHD_Daemon *daemon;
+	bool may_change;
+};
+
 struct bb_server {
 	struct bb_api *api;
-	struct MHD_Daemon *daemons[2];
-	unsigned daemon_count;
+	struct listener listeners[2];
+	unsigned listener_count;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* ours to remove; empty: not made yet */
 };
 
@@ -55,9 +62,13 @@ static enum MHD_Result
 on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
 	const char *version, const char *upload, size_t *upload_len, void **state)
 {
-	struct bb_server *s = arg;
+	const struct listener *l = arg;
 	const struct bb_api_request request = {
-		.method = method, .path = url, .arg = query_arg, .ctx = connection
+		.method = method,
+		.path = url,
+		.may_change = l->may_change,
+		.arg = query_arg,
+		.ctx = connection,
 	};
 	struct bb_api_reply r = { .status = 500 };
 	static char seen;
@@ -72,24 +83,26 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
 		*upload_len = 0;
 		return MHD_YES;
 	}
-	bb_api_handle(s->api, &request, &r);
+	bb_api_handle(l->server->api, &request, &r);
 	const enum MHD_Result result = reply(connection, &r);
 	json_decref(r.json);
 	return result;
 }
 
 static int
-server_add(struct bb_server *s, int fd)
+server_add(struct bb_server *s, int fd, bool may_change)
 {
-	struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_END);
+	struct listener *l = &s->listeners[s->listener_count];
 
-	if (d == NULL) {
+	*l = (struct listener){ .server = s, .may_change = may_change };
+	l->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET,
+		fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		CONNECTION_TIMEOUT_S, MHD_OPTION_END);
+	if (l->daemon == NULL) {
 		close(fd);
 		return -EIO;
 	}
-	s->daemons[s->daemon_count++] = d;
+	s->listener_count++;
 	return 0;
 }
 
@@ -136,7 +149,7 @@ listen_unix(struct bb_server *s, const char *path)
 		return error;
 	}
 	strcpy(s->path, path);
-	return server_add(s, fd);
+	return server_add(s, fd, true);
 }
 
 static int
@@ -159,7 +172,8 @@ listen_tcp(struct bb_server *s, const struct bb_conf_address *a)
 		close(fd);
 		return -error;
 	}
-	return server_add(s, fd);
+	return server_add(
+		s, fd, false); /* any user of the machine, and any web page he looks at, can come here */
 }
 
 static void
@@ -205,8 +219,8 @@ bb_server_destroy(struct bb_server *s)
 {
 	if (s == NULL)
 		return;
-	for (unsigned i = 0; i < s->daemon_count; i++)
-		MHD_stop_daemon(s->daemons[i]);
+	for (unsigned i = 0; i < s->listener_count; i++)
+		MHD_stop_daemon(s->listeners[i].daemon);
 	if (s->path[0] != '\0')
 		unlink(s->path);
 	free(s);
@@ -215,16 +229,16 @@ bb_server_destroy(struct bb_server *s)
 unsigned
 bb_server_fds(const struct bb_server *s, int ret[2])
 {
-	for (unsigned i = 0; i < s->daemon_count; i++)
-		ret[i] = MHD_get_daemon_info(s->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-	return s->daemon_count;
+	for (unsigned i = 0; i < s->listener_count; i++)
+		ret[i] = MHD_get_daemon_info(s->listeners[i].daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	return s->listener_count;
 }
 
 void
 bb_server_run(struct bb_server *s)
 {
-	for (unsigned i = 0; i < s->daemon_count; i++)
-		MHD_run(s->daemons[i]);
+	for (unsigned i = 0; i < s->listener_count; i++)
+		MHD_run(s->listeners[i].daemon);
 }
 
 int
@@ -232,9 +246,9 @@ bb_server_timeout_ms(const struct bb_server *s)
 {
 	int least = -1;
 
-	for (unsigned i = 0; i < s->daemon_count; i++) {
+	for (unsigned i = 0; i < s->listener_count; i++) {
 		MHD_UNSIGNED_LONG_LONG ms;
-		if (MHD_get_timeout(s->daemons[i], &ms) != MHD_YES)
+		if (MHD_get_timeout(s->listeners[i].daemon, &ms) != MHD_YES)
 			continue;
 		const int due = ms > 60000 ? 60000 : (int)ms;
 		if (least < 0 || due < least)

@@ -320,6 +320,8 @@ class Control(Case):
         self.assertEqual(ask("GET", "/v1/status")[1]["node"], "test")
         self.assertEqual(ask("GET", "/v1/nothing")[0], 404)
         self.assertEqual(ask("PUT", "/v1/status")[0], 405)
+        self.assertEqual(ask("POST", "/v1/drain")[0], 403)
+        self.assertNotIn("drain", self.requests())
         self.assertEqual(ask("GET", "/v1/peers?limit=x")[0], 400)
         self.assertEqual(ask("GET", "/v1/peers?limit=0")[0], 400)
         self.assertEqual(ask("GET", "/v1/subscriptions")[0], 400)
@@ -423,6 +425,13 @@ class Run(Case):
         self.wait_running()
         self.assertEqual(self.pid("dataplane"), plane)
         self.assertEqual(self.requests().count("set quotes"), 1)
+
+    def test_a_data_plane_that_is_told_to_drain_by_somebody_else_is_started_again(self):
+        self.start_run()
+        former = self.pid("dataplane")
+        os.kill(former, signal.SIGTERM)
+        wait_for(lambda: self.pid("dataplane") != former and self.is_running(), "back")
+        self.assertEqual(self.requests().count("drain"), 1)
 
     def test_it_drains_also_while_control_is_dead(self):
         run = self.start_run()
