@@ -88,7 +88,8 @@ bb_batch_entry(struct bb_batch_writer *w, const void *payload, uint32_t words, u
 	BB_DEBUG_ASSERT(w->run != 0 && bb_batch_room(w) >= bytes + words * 8);
 	run->count++;
 	w->words -= words * 8;
-	memcpy(base + w->words, payload, (size_t)words * 8);
+	if (words > 0)
+		memcpy(base + w->words, payload, (size_t)words * 8);
 	w->bytes += bytes;
 }
 
