@@ -219,3 +219,15 @@ session_ctl_release(struct bb_io *io, struct session *s)
 	bb_mem_free(io->mem, s->ctl.bytes, s->ctl.size);
 	s->ctl = (struct ctl){ 0 };
 }
+
+void
+session_push(struct bb_io *io, struct session *s, const uint8_t *p, size_t n)
+{
+	uint8_t *to = session_ctl_room(io, s, n);
+
+	if (to == NULL)
+		return; /* the peer notices by its own time-out; nobody else does */
+	memcpy(to, p, n);
+	s->ctl.end += (uint32_t)n;
+	egress_want_flush(io, s);
+}

@@ -48,7 +48,7 @@ end_session(struct bb_io *io, struct session *s, const struct drain *d)
 {
 	if (s->state != SESSION_READY)
 		return;
-	ingress_drop_assembly(io, s);
+	assembly_drop(io, s);
 	session_enter(io, s, SESSION_DRAINING);
 	s->deadline_ns = d->deadline_ns;
 	s->owes.credit = s->owes.room = false;

@@ -57,8 +57,7 @@ egress_want_flush(struct bb_io *io, struct session *s)
 		bb_list_append(&io->flush, &s->flush_node);
 }
 
-/* --- deliveries
- * ------------------------------------------------------------------------------------------------ */
+/* --- deliveries --- */
 
 /* The side that receives what a delivery's side sent. */
 static struct side *
@@ -243,8 +242,7 @@ egress_deliveries(struct bb_io *io)
 	return work;
 }
 
-/* --- writing
- * ---------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* Returns false if the stream will take no more now, or is dead. */
 static bool

@@ -18,16 +18,6 @@
 
 #define VIEW_PIECES 16
 
-/* Why decoding stopped short of the end of the view. */
-enum stop {
-	STOP_NOT,     /* go on */
-	STOP_MORE,    /* the rest is the beginning of something */
-	STOP_WINDOW,  /* the input window is used up */
-	STOP_STUCK,   /* the ring to the router is full */
-	STOP_STARVED, /* no buffer */
-	STOP_CLOSED,  /* the session has ended, or changed its state */
-};
-
 enum scan_result {
 	SCAN_WHOLE,   /* canonical, all there */
 	SCAN_PART,    /* plain so far, the rest is to come and will fit a view */
@@ -36,8 +26,8 @@ enum scan_result {
 	SCAN_REFUSED,
 };
 
-static enum stop
-stop_of(int error)
+enum stop
+ingress_stop_of(int error)
 {
 	return error == 0 ? STOP_NOT : error == -ENOBUFS ? STOP_STARVED : STOP_STUCK;
 }
@@ -74,8 +64,8 @@ ingress_reserve(struct bb_io *io, uint32_t router, enum bb_pool_use use, uint32_
 
 /* Bytes that may still go to the session's router; *ret_idle: nothing is outstanding, so one message of any
  * size may. */
-static uint64_t
-window_left(const struct bb_io *io, const struct session *s, bool *ret_idle)
+uint64_t
+ingress_window_left(const struct bb_io *io, const struct session *s, bool *ret_idle)
 {
 	const uint64_t outstanding = s->side->window[s->router].sent - s->side->window[s->router].done;
 	const uint32_t limit = io->fabric->sizes.window_bytes;
@@ -84,8 +74,8 @@ window_left(const struct bb_io *io, const struct session *s, bool *ret_idle)
 	return outstanding < limit ? limit - outstanding : 0;
 }
 
-static void
-count_received(struct session *s, uint64_t msgs, uint64_t bytes, uint64_t window_bytes)
+void
+ingress_count_received(struct session *s, uint64_t msgs, uint64_t bytes, uint64_t window_bytes)
 {
 	s->side->window[s->router].sent += window_bytes;
 	BB_COUNT(s->side->row, BB_IO_RECEIVED, msgs);
@@ -95,20 +85,20 @@ count_received(struct session *s, uint64_t msgs, uint64_t bytes, uint64_t window
 }
 
 /* Put one whole canonical message into the batch, behind the session's routing id if it has one. */
-static enum stop
-put_message(struct bb_io *io, struct session *s, const struct iovec *iov, size_t iov_count, uint32_t len,
-	uint32_t topic_len)
+enum stop
+ingress_put_message(struct bb_io *io, struct session *s, const struct iovec *iov, size_t iov_count,
+	uint32_t len, uint32_t topic_len)
 {
 	struct bb_batch_writer *w = &io->out[s->router];
 	bool idle;
-	const uint64_t left = window_left(io, s, &idle);
+	const uint64_t left = ingress_window_left(io, s, &idle);
 	const uint32_t all = s->id_len + len;
 
 	if (all > left && !idle)
 		return STOP_WINDOW;
 	const int error = ingress_reserve(io, s->router, BB_POOL_DATA, all, BB_RUN_WORDS + 1);
 	if (error != 0)
-		return stop_of(error);
+		return ingress_stop_of(error);
 	bb_batch_run(w, BB_RUN_MSGS, s->handle, s->side->index);
 	uint8_t *to = bb_batch_tail(w);
 	if (s->id_len > 0) {
@@ -121,7 +111,7 @@ put_message(struct bb_io *io, struct session *s, const struct iovec *iov, size_t
 		to += iov[i].iov_len;
 	}
 	bb_batch_entry(w, &(struct bb_desc){ .len = all, .topic_len = topic_len }, 1, all);
-	count_received(s, 1, len, all);
+	ingress_count_received(s, 1, len, all);
 	return STOP_NOT;
 }
 
@@ -190,7 +180,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	const bool any_short = s->side->options->max_message >= BB_FRAME_SHORT_MAX;
 	uint32_t len, topic_len;
 	bool idle;
-	uint64_t left = window_left(io, s, &idle);
+	uint64_t left = ingress_window_left(io, s, &idle);
 
 	/* The first message decides whether there is a run, and makes room. */
 	*ret_stop = STOP_NOT;
@@ -203,7 +193,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	}
 	const int error = ingress_reserve(io, s->router, BB_POOL_DATA, len, BB_RUN_WORDS + 1);
 	if (error != 0) {
-		*ret_stop = stop_of(error);
+		*ret_stop = ingress_stop_of(error);
 		return 0;
 	}
 	bb_batch_run(w, BB_RUN_MSGS, s->handle, s->side->index);
@@ -240,7 +230,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	}
 	memcpy(bb_batch_tail(w), p, pos);
 	bb_batch_add_descs(w, count, (uint32_t)pos);
-	count_received(s, count, pos, pos);
+	ingress_count_received(s, count, pos, pos);
 	return pos;
 }
 
@@ -259,19 +249,19 @@ take_one(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	if (s->subscriber && !(p[0] & BB_FRAME_MORE)) {
 		struct bb_zmtp_subscription sub;
 		if (bb_zmtp_subscription_parse(p + (len - topic_len), topic_len, &sub)) {
-			*ret_stop = stop_of(
+			*ret_stop = ingress_stop_of(
 				session_subscription(io, s, sub.subscribe, sub.topic.p, sub.topic.len));
 			return *ret_stop == STOP_NOT ? len : 0;
 		}
 	}
 	const struct iovec iov = { (void *)(uintptr_t)p, len };
-	*ret_stop = put_message(io, s, &iov, 1, len, topic_len);
+	*ret_stop = ingress_put_message(io, s, &iov, 1, len, topic_len);
 	return *ret_stop == STOP_NOT ? len : 0;
 }
 
 /* A command at a border of messages or of frames. Returns octets consumed; 0 with *ret_stop. */
-static size_t
-take_command(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop)
+size_t
+ingress_take_command(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop)
 {
 	struct bb_frame f;
 	const int header = bb_frame_parse(p, n, &f);
@@ -287,233 +277,9 @@ take_command(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, en
 		return 0;
 	}
 	const int error = session_command(io, s, p + header, (size_t)f.len);
-	*ret_stop = error == -ECONNABORTED ? STOP_CLOSED : stop_of(error);
+	*ret_stop = error == -ECONNABORTED ? STOP_CLOSED : ingress_stop_of(error);
 	return *ret_stop == STOP_NOT ? (size_t)header + (size_t)f.len : 0;
 }
-
-/* --- assembly
- * ------------------------------------------------------------------------------------------------- */
-
-static bool
-assembly_whole(const struct assembly *a)
-{
-	return a->frames > 0 && a->frame_left == 0 && !a->more;
-}
-
-void
-ingress_drop_assembly(struct bb_io *io, struct session *s)
-{
-	struct assembly *a = &s->assembly;
-
-	s->scan = (struct scan){ 0 };
-	bb_list_remove(&s->assembling_node);
-	if (a->head == BB_BUFFER_NONE)
-		return;
-	io->assembling_bytes -= a->buffers * (uint64_t)BB_BUFFER_BYTES;
-	bb_pool_put(io->pool, a->head, 1);
-	*a = (struct assembly){ .head = BB_BUFFER_NONE, .tail = BB_BUFFER_NONE };
-}
-
-/*
- * Another buffer for the chain. All incomplete messages together hold at most assembling_max; beyond that the
- * oldest alone goes on.
- */
-static bool
-assembly_grow(struct bb_io *io, struct session *s)
-{
-	struct assembly *a = &s->assembly;
-
-	if (io->assembling_bytes >= io->assembling_max && !bb_list_empty(&io->assembling) &&
-		io->assembling.next != &s->assembling_node)
-		return false;
-	const uint32_t buffer = bb_pool_get(io->pool, BB_POOL_DATA);
-	if (buffer == BB_BUFFER_NONE)
-		return false;
-	if (a->head == BB_BUFFER_NONE) {
-		a->head = buffer;
-		bb_list_append(&io->assembling, &s->assembling_node);
-	} else {
-		io->pool->buffers[a->tail].next = buffer;
-	}
-	a->tail = buffer;
-	a->buffers++;
-	io->assembling_bytes += BB_BUFFER_BYTES;
-	return true;
-}
-
-/* Append up to n octets; returns how many found room. */
-static size_t
-assembly_write(struct bb_io *io, struct session *s, const uint8_t *p, size_t n)
-{
-	struct assembly *a = &s->assembly;
-	size_t done = 0;
-
-	while (done < n) {
-		if (a->head == BB_BUFFER_NONE || io->pool->buffers[a->tail].used == BB_BUFFER_BYTES) {
-			if (!assembly_grow(io, s))
-				break;
-		}
-		struct bb_buffer *b = &io->pool->buffers[a->tail];
-		const size_t room = BB_BUFFER_BYTES - b->used;
-		const size_t len = n - done < room ? n - done : room;
-		memcpy(bb_pool_bytes(io->pool, a->tail) + b->used, p + done, len);
-		b->used += (uint32_t)len;
-		done += len;
-	}
-	a->total += done;
-	return done;
-}
-
-/* Room for a header of any form, so that writing one cannot stop in the middle. */
-static bool
-assembly_header_room(struct bb_io *io, struct session *s)
-{
-	const struct assembly *a = &s->assembly;
-
-	if (a->head != BB_BUFFER_NONE &&
-		io->pool->buffers[a->tail].used + BB_FRAME_HEADER_MAX <= BB_BUFFER_BYTES)
-		return true;
-	return assembly_grow(io, s);
-}
-
-/* The message is whole: hand it to the router, as an ordinary one if it is short enough. */
-static enum stop
-assembly_finish(struct bb_io *io, struct session *s)
-{
-	struct assembly *a = &s->assembly;
-	enum stop stop;
-
-	if (a->total - a->id_len <= BB_VIEW_MAX) {
-		struct iovec iov[2];
-		uint64_t bytes = 0;
-		const struct bb_span span = {
-			.buffer = a->head, .len = (uint32_t)a->total, .msgs = 1, .chain = 1
-		};
-		const size_t n = bb_span_iovec(io->pool, &span, a->id_len, iov, 2, &bytes);
-		const uint32_t len = (uint32_t)(a->total - a->id_len);
-		struct bb_zmtp_subscription sub;
-		if (s->subscriber && a->frames == 1 && n == 1 &&
-			bb_zmtp_subscription_parse((uint8_t *)iov[0].iov_base + (len - a->topic_len),
-				(size_t)a->topic_len, &sub))
-			stop = stop_of(
-				session_subscription(io, s, sub.subscribe, sub.topic.p, sub.topic.len));
-		else
-			stop = put_message(io, s, iov, n, len, (uint32_t)a->topic_len);
-		if (stop == STOP_NOT)
-			ingress_drop_assembly(io, s);
-		return stop;
-	}
-
-	bool idle;
-	const uint64_t left = window_left(io, s, &idle);
-	if (a->total > left && !idle)
-		return STOP_WINDOW;
-	struct bb_batch_writer *w = &io->out[s->router];
-	const int error = ingress_reserve(io, s->router, BB_POOL_CONTROL, 0, BB_RUN_WORDS + 2);
-	if (error != 0)
-		return stop_of(error);
-	const struct bb_desc desc = {
-		.len = (uint32_t)a->total,
-		.topic_len = a->id_len > 0 ? a->id_len - 2u : (uint32_t)a->topic_len,
-	};
-	uint64_t words[2] = { 0, a->head };
-	memcpy(&words[0], &desc, sizeof(desc));
-	bb_batch_run(w, BB_RUN_CHAIN, s->handle, s->side->index);
-	bb_batch_entry(w, words, 2, 0);
-	count_received(s, 1, a->total - a->id_len, a->total);
-
-	/* The chain is the router's now. */
-	io->assembling_bytes -= a->buffers * (uint64_t)BB_BUFFER_BYTES;
-	*a = (struct assembly){ .head = BB_BUFFER_NONE, .tail = BB_BUFFER_NONE };
-	ingress_drop_assembly(io, s);
-	return STOP_NOT;
-}
-
-/* A frame's header at a border of frames. Returns octets consumed; 0 with *ret_stop. */
-static size_t
-assembly_header(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop)
-{
-	const struct bb_side_options *options = s->side->options;
-	struct assembly *a = &s->assembly;
-	struct bb_frame f;
-	uint8_t canonical[BB_FRAME_HEADER_MAX];
-	const int header = bb_frame_parse(p, n, &f);
-
-	*ret_stop = STOP_CLOSED;
-	if (header == 0) {
-		*ret_stop = STOP_MORE;
-		return 0;
-	}
-	if (header < 0) {
-		session_refuse(io, s, BB_IO_REFUSED_FRAME, bb_zmtp_cause_name((enum bb_zmtp_cause) - header));
-		return 0;
-	}
-	if (f.flags & BB_FRAME_COMMAND)
-		return take_command(io, s, p, n, ret_stop);
-	if (f.len > options->max_message || a->bodies > options->max_message - f.len) {
-		session_refuse(io, s, BB_IO_REFUSED_OVERSIZE, bb_zmtp_cause_name(BB_ZMTP_MESSAGE_SIZE));
-		return 0;
-	}
-	if (a->frames >= options->max_frames) {
-		session_refuse(io, s, BB_IO_REFUSED_FRAMES, bb_zmtp_cause_name(BB_ZMTP_FRAME_COUNT));
-		return 0;
-	}
-	*ret_stop = STOP_STARVED;
-	if (a->frames == 0 && s->id_len > 0 && a->id_len == 0) {
-		if (a->head == BB_BUFFER_NONE && !assembly_grow(io, s))
-			return 0;
-		assembly_write(io, s, s->id, s->id_len);
-		a->id_len = s->id_len;
-	}
-	if (!assembly_header_room(io, s))
-		return 0;
-	assembly_write(io, s, canonical, bb_frame_write(canonical, f.flags, f.len));
-	if (a->frames == 0)
-		a->topic_len = f.len;
-	a->frames++;
-	a->bodies += f.len;
-	a->frame_left = f.len;
-	a->more = f.flags & BB_FRAME_MORE;
-	*ret_stop = STOP_NOT;
-	return (size_t)header;
-}
-
-/* Feed the assembly; returns octets consumed. STOP_NOT: the message was handed on, or nothing is left. */
-static size_t
-take_odd(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop)
-{
-	struct assembly *a = &s->assembly;
-	size_t pos = 0;
-
-	s->scan = (struct scan){ 0 };
-	*ret_stop = STOP_NOT;
-	while (!assembly_whole(a)) {
-		if (a->frame_left == 0) {
-			const size_t took = assembly_header(io, s, p + pos, n - pos, ret_stop);
-			if (took == 0)
-				return pos;
-			pos += took;
-			continue;
-		}
-		if (pos == n) {
-			*ret_stop = STOP_MORE;
-			return pos;
-		}
-		const size_t want = a->frame_left < n - pos ? (size_t)a->frame_left : n - pos;
-		const size_t took = assembly_write(io, s, p + pos, want);
-		a->frame_left -= took;
-		pos += took;
-		if (took < want) {
-			*ret_stop = STOP_STARVED;
-			return pos;
-		}
-	}
-	*ret_stop = assembly_finish(io, s);
-	return pos;
-}
-
-/* --- a session's turn
- * ------------------------------------------------------------------------------------------ */
 
 /* Decode the messages and commands of a session that is READY; returns octets consumed. */
 static size_t
@@ -536,10 +302,10 @@ decode(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum sto
 			*ret_stop = STOP_MORE;
 			break;
 		case SCAN_ODD:
-			pos += take_odd(io, s, p + pos, n - pos, ret_stop);
+			pos += assembly_take(io, s, p + pos, n - pos, ret_stop);
 			break;
 		case SCAN_COMMAND:
-			pos += take_command(io, s, p + pos, n - pos, ret_stop);
+			pos += ingress_take_command(io, s, p + pos, n - pos, ret_stop);
 			break;
 		case SCAN_REFUSED:
 			*ret_stop = STOP_CLOSED;
@@ -645,7 +411,7 @@ ingress_open_windows(struct bb_io *io)
 		{
 			struct session *s = bb_list_entry(n, struct session, ready_node);
 			bool idle;
-			if (window_left(io, s, &idle) == 0 && !idle)
+			if (ingress_window_left(io, s, &idle) == 0 && !idle)
 				continue;
 			if (budget-- == 0)
 				break;

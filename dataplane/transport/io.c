@@ -13,9 +13,7 @@
 #define TURN_TIMERS 256
 #define TURN_CONTROL 1024
 
-/* --- mail
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- mail --- */
 
 bool
 io_tell_agent(struct bb_io *io, const struct bb_mail *mail)
@@ -245,9 +243,7 @@ read_mail(struct bb_io *io)
 	return work;
 }
 
-/* --- a step
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- a step --- */
 
 static uint32_t
 run_timers(struct bb_io *io)
@@ -383,8 +379,7 @@ bb_io_memory(const struct bb_io *io, uint64_t *ret_pinned, uint64_t *ret_needed,
 	*ret_evacuated = io->spans.evacuated_bytes;
 }
 
-/* --- making and ending
- * ------------------------------------------------------------------------------------------------ */
+/* --- making and ending --- */
 
 static int
 allocate(struct bb_io *io)

@@ -34,6 +34,8 @@
 #include "zmtp/greeting.h"
 #include "zmtp/type.h"
 
+struct iovec;
+
 enum session_state {
 	SESSION_CONNECTING = BB_SESSION_STATE_CONNECTING,
 	SESSION_GREETING = BB_SESSION_STATE_GREETING,
@@ -99,7 +101,7 @@ struct session {
 	bool credit;	    /* it is a consumer that routers send only what it has credit for */
 	bool tx_refused;    /* the transport took less than it was given, and has not asked again */
 	bool rx_stopped;    /* not read: input window used up */
-	bool was_ready;		/* its handshake succeeded */
+	bool was_ready;	    /* its handshake succeeded */
 	bool counted_ready; /* in the peers gauge */
 	bool upstream_told; /* took subscriptions since the last UPSTREAM_ROOM */
 	bool outgoing;
@@ -214,6 +216,8 @@ struct session *session_of(struct bb_io *io, bb_handle h); /* NULL: stale */
 int session_adopt(
 	struct bb_io *io, struct bb_stream *stream, struct side *side, uint64_t tag, const char *address);
 void session_enter(struct bb_io *io, struct session *s, enum session_state state);
+
+/* handshake.c */
 /* Look at what the greeting machine has to say and to send. False: the session was closed. */
 bool session_greeted(struct bb_io *io, struct session *s);
 /* Read and act on the handshake's frames; returns octets consumed. The session may be closed after it. */
@@ -225,10 +229,13 @@ int session_subscription(
 	struct bb_io *io, struct session *s, bool subscribe, const uint8_t *topic, size_t len);
 /* Put the PONG that is owed among the octets to send. */
 void session_pong(struct bb_io *io, struct session *s);
+void session_ping(struct bb_io *io, struct session *s);
 void session_granted(struct bb_io *io, struct session *s, const uint8_t *id, uint32_t len);
 void session_refused(struct bb_io *io, struct session *s, enum bb_refusal cause);
-/* Refuse a peer: count, log, tell it with ERROR where the protocol has one, close. counter: BB_IO_*. */
+/* Refuse a peer for good: count, log, tell it with ERROR where the protocol has one, close. counter: BB_IO_*. */
 void session_refuse(struct bb_io *io, struct session *s, unsigned counter, const char *cause);
+/* Close a peer that may come again: count, log, no ERROR. */
+void session_turn_away(struct bb_io *io, struct session *s, unsigned counter, const char *cause);
 /* All it had to write in FLUSHING or DRAINING is written. */
 void session_flushed(struct bb_io *io, struct session *s);
 /* The stream is dead or to be dropped: empty the queues, tell the routers. dropped: BB_IO_OUT_* for what is
@@ -248,19 +255,47 @@ bool session_control(struct bb_io *io, struct session *s);
 uint64_t session_routers(const struct bb_io *io, const struct session *s);
 /* Room for n octets at ctl.end, to be added to it; NULL: no memory. */
 uint8_t *session_ctl_room(struct bb_io *io, struct session *s, size_t n);
+/* Append octets to go out at the next border; without memory they are lost, and the peer notices by its time-out. */
+void session_push(struct bb_io *io, struct session *s, const uint8_t *p, size_t n);
 void session_ctl_release(struct bb_io *io, struct session *s);
 
-/* ingress.c */
+/* ingress.c: views into batches */
+/* Why decoding stopped short of the end of the view. */
+enum stop {
+	STOP_NOT,     /* go on */
+	STOP_MORE,    /* the rest is the beginning of something */
+	STOP_WINDOW,  /* the input window is used up */
+	STOP_STUCK,   /* the ring to the router is full */
+	STOP_STARVED, /* no buffer */
+	STOP_CLOSED,  /* the session has ended, or changed its state */
+};
 uint32_t ingress_read(struct bb_io *io, struct session *s);
 void ingress_window(struct bb_io *io, struct side *side, uint32_t router, uint64_t done);
 void ingress_open_windows(struct bb_io *io);
 void ingress_resume(struct bb_io *io, struct session *s); /* off its side's stopped list */
-void ingress_drop_assembly(struct bb_io *io, struct session *s);
 /* Room for a run in the batch of a router; publishes first if need be. 0, -EAGAIN: ring full, -ENOBUFS: no
  * buffer. */
 int ingress_reserve(struct bb_io *io, uint32_t router, enum bb_pool_use use, uint32_t bytes, uint32_t words);
 /* Publish what the batch of a router holds. False: the ring is full. */
 bool ingress_publish(struct bb_io *io, uint32_t router);
+
+enum stop ingress_stop_of(int error);
+/* Bytes that may still go to the session's router; *ret_idle: nothing is outstanding, so one message of any size may. */
+uint64_t ingress_window_left(const struct bb_io *io, const struct session *s, bool *ret_idle);
+void ingress_count_received(struct session *s, uint64_t msgs, uint64_t bytes, uint64_t window_bytes);
+/* Put one whole canonical message into the batch, behind the session's routing id if it has one. */
+enum stop ingress_put_message(struct bb_io *io, struct session *s, const struct iovec *iov, size_t iov_count,
+	uint32_t len, uint32_t topic_len);
+/* A command at a border of frames. Returns octets consumed; 0 with *ret_stop. */
+size_t ingress_take_command(
+	struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop);
+
+/* assembly.c: messages out of the ordinary */
+/* Every frame is there; it waits to be handed on. */
+bool assembly_whole(const struct assembly *a);
+/* Feed it; returns octets consumed. STOP_NOT: the message was handed on. */
+size_t assembly_take(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop);
+void assembly_drop(struct bb_io *io, struct session *s);
 
 /* egress.c */
 uint32_t egress_deliveries(struct bb_io *io);
@@ -278,5 +313,19 @@ bool drain_covers(const struct drain *d, const struct side *side);
 /* io.c */
 /* False: the ring is full, come again. */
 bool io_tell_agent(struct bb_io *io, const struct bb_mail *mail);
+
+/* Readers look at the row's sequence number before and after: odd while its meaning changes. */
+static inline void
+session_row_begin(struct bb_session_row *row)
+{
+	__atomic_store_n(&row->seq, row->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void
+session_row_end(struct bb_session_row *row)
+{
+	__atomic_store_n(&row->seq, row->seq + 1, __ATOMIC_RELEASE);
+}
 
 #endif
