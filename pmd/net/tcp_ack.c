@@ -141,7 +141,7 @@ enter_recovery(struct bb_net *net, struct bb_tcp *c)
 	c->recover_fs = c->snd_nxt - c->snd_una;
 	c->prr_delivered = c->prr_out = 0;
 	c->ca_state = CA_RECOVERY;
-	c->cwnd = (uint32_t)bb_max_u64(c->pipe, c->mss);
+	c->cwnd = (uint32_t)bb_max_u64(pipe_now(c), c->mss);
 	c->flags |= TF_FORCE_REXMIT;
 }
 
@@ -207,7 +207,8 @@ tlp_arm(struct bb_net *net, struct bb_tcp *c)
 	const struct bb_tcp_tunables *t = &net->tcp->t;
 
 	if (!(c->flags & TF_SACK) || c->ca_state >= CA_RECOVERY || c->rec_count == 0 || c->lost_bytes > 0 ||
-		c->sacked_count > 0 || (c->flags & TF_TLP) || !(c->flags & TF_RTT_SEEN) || c->backoff > 0)
+		c->sacked_count > 0 || (c->flags & TF_TLP) || !(c->flags & TF_RTT_SEEN) || c->backoff > 0 ||
+		c->srtt_ns == 0)
 		return;
 	if (timer_on(c, T_PROBE) && c->probe_kind != PROBE_TLP)
 		return;
@@ -310,6 +311,7 @@ ack_input(struct bb_net *net, struct bb_tcp *c, const struct seg *s)
 	const bool advances = seq_gt(s->ack, c->snd_una);
 	const bool ts = (c->flags & TF_TS) && s->opt.ts;
 	const uint32_t old_wnd = c->snd_wnd, acked = s->ack - c->snd_una;
+	const bool was_recovering = c->ca_state == CA_RECOVERY;
 	struct rec_acked a = { 0 };
 	uint64_t reo_ns = 0;
 	bool lost, dsack = false;
@@ -354,7 +356,7 @@ ack_input(struct bb_net *net, struct bb_tcp *c, const struct seg *s)
 	if (c->ca_state == CA_RECOVERY) {
 		if (a.bytes > 0)
 			prr_acked(c, a.bytes, advances && !lost);
-	} else if (advances && c->ca_state != CA_CWR) {
+	} else if (advances && c->ca_state != CA_CWR && !was_recovering) {
 		cc_acked(net, c, a.bytes);
 	}
 	rearm(net, c, advances, reo_ns);

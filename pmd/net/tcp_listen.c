@@ -284,8 +284,13 @@ open_conn(struct bb_net *net, struct bb_tcp_listener *l, const struct syn_entry 
 static void
 promote(struct bb_net *net, uint32_t idx, struct bb_tcp *c, struct seg *s)
 {
-	if (idx != BB_POOL_NONE)
+	if (idx != BB_POOL_NONE) {
+		/* The first round trip, to a millisecond, unless the SYN-ACK was sent twice. */
+		const struct syn_entry *e = syn_at(net, idx);
+		if (e->retries == 0)
+			rto_update(net, c, bb_max_u64(now_ms(net) - (e->due_ms - SYN_RTO_MS), 1) * BB_MSEC);
 		syn_free(net, idx);
+	}
 	bb_flow_insert(
 		&net->flow, bb_flow_hash(&net->flow, &c->key), BB_FLOW_REF(BB_FLOW_CONN, conn_index(net, c)));
 	c->in_use = 1;

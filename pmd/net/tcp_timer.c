@@ -19,10 +19,10 @@ earliest(const struct bb_tcp *c)
 	return at;
 }
 
-void
-timer_set(struct bb_net *net, struct bb_tcp *c, enum tcp_timer t, uint64_t at_ns)
+/* The wheel entry stands at or before at_ns. */
+static void
+wheel_ensure(struct bb_net *net, struct bb_tcp *c, uint64_t at_ns)
 {
-	c->timers[t] = at_ns;
 	if (at_ns == BB_NEVER)
 		return;
 	if (c->wheel.slot != BB_WHEEL_IDLE) {
@@ -31,6 +31,13 @@ timer_set(struct bb_net *net, struct bb_tcp *c, enum tcp_timer t, uint64_t at_ns
 		bb_wheel_remove(&net->tcp->wheel, conn_index(net, c));
 	}
 	bb_wheel_insert(&net->tcp->wheel, conn_index(net, c), at_ns);
+}
+
+void
+timer_set(struct bb_net *net, struct bb_tcp *c, enum tcp_timer t, uint64_t at_ns)
+{
+	c->timers[t] = at_ns;
+	wheel_ensure(net, c, at_ns);
 }
 
 void
@@ -60,8 +67,7 @@ long_arm(struct bb_net *net, struct bb_tcp *c)
 	const struct bb_tcp_tunables *t = &net->tcp->t;
 
 	if (c->state == TCP_FIN_WAIT_2 && (c->flags & TF_APP_CLOSED)) {
-		if (!timer_on(c, T_LONG) || c->timers[T_LONG] > net->now_ns + t->fin_wait2_ns)
-			timer_set(net, c, T_LONG, net->now_ns + t->fin_wait2_ns);
+		timer_set(net, c, T_LONG, net->now_ns + t->fin_wait2_ns);
 		return;
 	}
 	if (t->no_keepalive || c->state < TCP_ESTABLISHED) {
@@ -164,8 +170,10 @@ on_persist(struct bb_net *net, struct bb_tcp *c)
 	out_probe(net, c);
 	if (c->persist_backoff < 16)
 		c->persist_backoff++;
-	const uint64_t wait = bb_min_u64(c->rto_ns << c->persist_backoff, net->tcp->t.rto_max_ns);
-	probe_set(net, c, PROBE_PERSIST, bb_min_u64(wait, since + limit - net->now_ns));
+	uint64_t wait = bb_min_u64(c->rto_ns << c->persist_backoff, net->tcp->t.rto_max_ns);
+	if (c->flags & TF_APP_CLOSED)
+		wait = bb_min_u64(wait, since + limit - net->now_ns);
+	probe_set(net, c, PROBE_PERSIST, wait);
 }
 
 static void
@@ -271,9 +279,8 @@ timer_poll(struct bb_net *net)
 			timer_stop(c, (enum tcp_timer)t);
 			on_timer(net, c, (enum tcp_timer)t);
 		}
-		const uint64_t next = earliest(c);
-		if (c->state != TCP_CLOSED && next != BB_NEVER && c->wheel.slot == BB_WHEEL_IDLE)
-			bb_wheel_insert(&net->tcp->wheel, idx, next);
+		if (c->state != TCP_CLOSED)
+			wheel_ensure(net, c, earliest(c));
 	}
 	return fired;
 }

@@ -377,7 +377,8 @@ in_(struct t *t, const struct tp *p)
 	bb_store_be32(s + 8, p->f & ACK ? t->isn + p->ack : 0);
 	s[12] = (uint8_t)(hlen / 4 << 4);
 	s[13] = (uint8_t)p->f;
-	bb_store_be16(s + 14, p->wnd == NOWND ? 0 : (p->wnd == 0 ? 65535 : (uint16_t)p->wnd));
+	bb_store_be16(s + 14,
+		p->wnd == NOWND ? 0 : (uint16_t)(p->wnd != 0 ? p->wnd : (t->wnd != 0 ? t->wnd : 65535)));
 	bb_store_be16(s + 18, p->urg);
 	for (uint32_t i = 0; i < p->len; i++)
 		s[hlen + i] = pattern(false, (uint32_t)(p->seq + ((p->f & SYN) != 0) - 1 + i));
@@ -552,7 +553,7 @@ out_(struct t *t, const struct tp *e, const char *file, int line)
 		fail(t, file, line, "expected %s seq %u ack %u len %u, nothing was sent", flags_text(e->f),
 			e->seq, e->ack, e->len);
 	const struct tp p = parse(t, c);
-	const int mask = e->no_psh ? 0xff : 0xff & ~PSH;
+	const int mask = e->psh ? 0xff : 0xff & ~PSH;
 	if ((p.f & mask) != (e->f & mask) || p.seq != e->seq || p.ack != e->ack || p.len != e->len)
 		fail(t, file, line, "expected %s seq %u ack %u len %u, sent %s seq %u ack %u len %u wnd %d",
 			flags_text(e->f), e->seq, e->ack, e->len, flags_text(p.f), p.seq, p.ack, p.len,
@@ -681,6 +682,7 @@ app_send(struct t *t, uint32_t n)
 {
 	const struct bb_tcp_span span = { .data = tx_pattern + t->a.pushed, .len = n };
 
+	CHECK(t->a.c != NULL);
 	CHECK(t->a.pushed + n <= TX_PATTERN);
 	CHECK_EQ(bb_tcp_tx_push(t->net, t->a.c, &span, 1), 1);
 	t->a.pushed += n;
@@ -811,6 +813,21 @@ stop(struct t *t)
 }
 
 void
+restart(struct t *t, void (*conf)(struct bb_net_config *c))
+{
+	stop(t);
+	CHECK_EQ(t->buffers, 0);
+	t->conf = (struct bb_net_config){ .mtu = 0 };
+	t->a = (struct app){ .c = NULL };
+	t->accepts = 0;
+	t->seen = 0;
+	t->wnd = 0;
+	t->ts = false;
+	conf(&t->conf);
+	start(t);
+}
+
+void
 accepted(struct t *t, int without)
 {
 	const int ecn = without & WITH_ECN ? ECE | CWR : 0;
@@ -819,7 +836,9 @@ accepted(struct t *t, int without)
 	in(t, .f = SYN | ecn, .mss = (uint16_t)(t->v6 ? 1440 : 1460), .ws = without & NO_WS ? 0 : 8,
 		.sackok = !(without & NO_SACK));
 	out(t, .f = SYN | ACK | (ecn ? ECE : 0), .ack = 1);
-	in(t, .f = ACK, .seq = 1, .ack = 1, .wnd = without & NO_WS ? 65535 : 32768);
+	advance(t, RTT);
+	t->wnd = without & NO_WS ? 65535 : 32768;
+	in(t, .f = ACK, .seq = 1, .ack = 1);
 	none(t);
 	CHECK_EQ(t->accepts, 1);
 	CHECK(t->a.c != NULL);
@@ -838,11 +857,13 @@ connected(struct t *t, int without)
 	begin_connect(t);
 	out(t, .f = without & WITH_ECN ? SYN | ECE | CWR : SYN);
 	t->ts = !(without & NO_TS);
+	advance(t, RTT);
 	in(t, .f = SYN | ACK | (without & WITH_ECN ? ECE : 0), .ack = 1,
 		.mss = (uint16_t)(t->v6 ? 1440 : 1460), .ws = without & NO_WS ? 0 : 8,
 		.sackok = !(without & NO_SACK));
 	out(t, .f = ACK, .seq = 1, .ack = 1);
-	in(t, .f = ACK, .seq = 1, .ack = 1, .wnd = without & NO_WS ? 65535 : 32768);
+	t->wnd = without & NO_WS ? 65535 : 32768;
+	in(t, .f = ACK, .seq = 1, .ack = 1);
 	skip(t);
 	CHECK_EQ(t->a.connected, 1);
 }

@@ -50,7 +50,7 @@
 struct tp {
 	int f; /* flags */
 	uint32_t seq, ack, len;
-	int64_t wnd; /* as on the wire; NOWND: zero. in: 0 means 65535; out: 0 is not compared */
+	int64_t wnd; /* as on the wire; NOWND: zero. in: 0 means that of the handshake; out: 0 is not compared */
 	uint16_t mss;
 	int ws; /* 1 + scale */
 	bool sackok;
@@ -66,7 +66,7 @@ struct tp {
 	const uint8_t *raw_opts;
 	uint32_t raw_opts_len;
 	uint32_t pad; /* in: bytes behind the IP packet, as Ethernet pads */
-	bool no_psh;  /* out: compare PSH too; otherwise it is ignored */
+	bool psh;     /* out: compare PSH too; otherwise it is ignored */
 };
 #define NOWND -2
 
@@ -123,7 +123,7 @@ struct t {
 	uint32_t last_tsval; /* of ours */
 	uint32_t ts_base;
 	uint16_t pport, lport;
-	int ecn_default;
+	int64_t wnd; /* of segments that say nothing else; 0: 65535 */
 };
 
 /* Payload byte at an offset of the stream from (out true) or to the stack. */
@@ -151,6 +151,8 @@ _Noreturn void fail(struct t *t, const char *file, int line, const char *fmt, ..
 /* Make the instance, tell it the peer's MAC, listen on LPORT. */
 void start(struct t *t);
 void stop(struct t *t);
+/* Another instance with another configuration, for cases that need two. */
+void restart(struct t *t, void (*conf)(struct bb_net_config *c));
 
 #define in(t, ...) in_((t), &(struct tp){ __VA_ARGS__ })
 void in_(struct t *t, const struct tp *p);
@@ -180,6 +182,9 @@ uint32_t frame(struct t *t, uint8_t *b, uint8_t proto, const uint8_t *payload, u
 	const struct bb_ip *src, const struct bb_ip *dst);
 void fix_csum(struct t *t, uint8_t *l4, uint32_t len, uint32_t at, uint8_t proto, const struct bb_ip *src,
 	const struct bb_ip *dst);
+
+/* What handshakes take. */
+#define RTT MS(10)
 
 /* Handshakes: passive and active, with all options, or with those of the flags. */
 #define NO_TS 1
