@@ -238,6 +238,8 @@ session_refused(struct bb_io *io, struct session *s, enum bb_refusal cause)
 	};
 
 	BB_ASSERT((size_t)cause < BB_ARRAY_LEN(refusals) && refusals[cause].name != NULL);
+	if (s->state == SESSION_FLUSHING || s->state == SESSION_CLOSING)
+		return; /* on its way out: every shard that a subscriber is known to may say so */
 	(refusals[cause].for_good ? session_refuse : session_turn_away)(
 		io, s, refusals[cause].counter, refusals[cause].name);
 }
