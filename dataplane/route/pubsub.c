@@ -70,6 +70,8 @@ pubsub_close(struct bb_shard *s)
 	bb_subtab_cursor_close(s->pubsub.table, &s->pubsub.page);
 	bb_subtab_destroy(s->pubsub.table);
 	s->pubsub.table = NULL;
+	for (uint32_t i = BB_ROUTER_SUBSCRIPTIONS; i <= BB_ROUTER_SUBSCRIPTION_BYTES; i++)
+		BB_GAUGE(s->row[1], i, 0); /* the side's index may name another endpoint next */
 }
 
 static void
