@@ -232,13 +232,8 @@ bb_subtab_add(
 	uint32_t node = bb_trie_find(&t->trie, key, len);
 	uint32_t topic = node != 0 ? bb_trie_node(&t->trie, node)->topic : 0;
 	const uint32_t old = topic != 0 ? bb_subs_find(&t->subs, topic, sub) : 0;
-	if (old != 0) {
-		struct bb_sub_record *r = bb_slab_at(&t->slab, old);
-		if (r->count == UINT32_MAX)
-			return -E2BIG;
-		r->count++;
+	if (old != 0)
 		goto out;
-	}
 	if (bb_subs_at(&t->subs, sub)->topics >= t->subscriptions_max)
 		return -E2BIG;
 	if (!text_reserve(t, len))
@@ -308,9 +303,7 @@ bb_subtab_cancel(
 	if (record == 0)
 		return -ENOENT;
 
-	struct bb_sub_record *r = bb_slab_at(&t->slab, record);
-	if (--r->count == 0)
-		change = record_remove(t, topic, record, key, len);
+	change = record_remove(t, topic, record, key, len);
 	if (ret_change != NULL)
 		*ret_change = change;
 	return 0;

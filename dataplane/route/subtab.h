@@ -4,7 +4,9 @@
  * topic the set of its receivers.
  *
  * Subscribers are sessions, named by their handle and, inside the table, by a small dense index from
- * bb_subtab_join(). Subscriptions are counted per subscriber and topic: two adds need two cancels. Topics are
+ * bb_subtab_join(). The subscriptions of a subscriber are a set, as in libzmq's
+ * XPUB: adding one twice changes nothing, one cancel ends it (stock SUB sockets count on their side and send
+ * SUBSCRIBE each time but CANCEL only for the last). Topics are
  * 0 to BB_TOPIC_MAX arbitrary octets; the empty topic matches all.
  *
  * Matching. bb_subtab_match() gives the receivers of a topic as an immutable set (msg/set.h), built when it
@@ -80,8 +82,8 @@ bool bb_subtab_leave_step(
 	struct bb_subtab *t, uint32_t sub, uint32_t budget, bb_subtab_last_fn on_last, void *ctx);
 
 /*
- * Subscribe. 0, -EMSGSIZE (topic too long), -E2BIG (the subscriber has subscriptions_max topics, or this one
- * 2^32 - 1 times) or -ENOMEM. ret_change is written on success only, and may be NULL.
+ * Subscribe. 0, -EMSGSIZE (topic too long), -E2BIG (the subscriber has subscriptions_max topics) or
+ * -ENOMEM. ret_change is written on success only, and may be NULL.
  */
 int bb_subtab_add(struct bb_subtab *t, uint32_t sub, const void *topic, uint32_t len,
 	struct bb_subtab_change *ret_change);

@@ -269,7 +269,7 @@ bb_subs_attach(struct bb_subs *s, uint32_t topic_ref, uint32_t sub)
 		return false;
 	struct bb_sub *b = bb_subs_at(s, sub);
 	struct bb_sub_record *r = record_at(s, ref);
-	*r = (struct bb_sub_record){ .topic = topic_ref, .sub = sub, .count = 1, .next = b->records };
+	*r = (struct bb_sub_record){ .topic = topic_ref, .sub = sub, .next = b->records };
 
 	if (topic->subs == 0) {
 		topic->subs = ref;

@@ -45,12 +45,11 @@ struct bb_sub {
 
 struct bb_sub_record {
 	uint32_t topic, sub;
-	uint32_t count; /* adds not yet cancelled, at least 1 */
 	uint32_t pos;	/* in the topic's fan */
 	uint32_t hash_next;
 	uint32_t next, prev; /* in the subscriber's list */
 };
-static_assert(sizeof(struct bb_sub_record) == 28, "counts a million times");
+static_assert(sizeof(struct bb_sub_record) == 24, "counts a million times");
 
 struct bb_sub_member {
 	uint32_t sub, record;
@@ -92,10 +91,10 @@ void bb_subs_leave(struct bb_subs *s, uint32_t sub);
 /* The record of a pair, 0 none. */
 uint32_t bb_subs_find(const struct bb_subs *s, uint32_t topic, uint32_t sub);
 
-/* A record with count 1 for a pair that has none. False without memory: nothing changed. */
+/* A record for a pair that has none. False without memory: nothing changed. */
 bool bb_subs_attach(struct bb_subs *s, uint32_t topic, uint32_t sub);
 
-/* Remove a record, of whatever count. The topic's subs are 0 when it was the last. */
+/* Remove a record. The topic's subs are 0 when it was the last. */
 void bb_subs_detach(struct bb_subs *s, uint32_t topic, uint32_t record);
 
 /* A new value of s->mark that no subscriber has. */
