@@ -157,8 +157,6 @@ deliver_upstream(struct bb_io *io, struct session *s, const struct bb_delivery *
 static void
 deliver_answer(struct bb_io *io, uint32_t router, const struct bb_delivery *d)
 {
-	struct session *s = session_of(io, d->session);
-
 	if (d->kind == BB_DELIVERY_WINDOW) {
 		if (io->sides[d->side] != NULL)
 			ingress_window(io, io->sides[d->side], router, d->total);
@@ -168,6 +166,7 @@ deliver_answer(struct bb_io *io, uint32_t router, const struct bb_delivery *d)
 		drain_ended(io, router, (uint32_t)d->total);
 		return;
 	}
+	struct session *s = session_of(io, d->session); /* the two above name no session */
 	if (s == NULL) {
 		io->stale++;
 		return;
