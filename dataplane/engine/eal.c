@@ -22,9 +22,12 @@
 /* Without hugepages EAL wants its heap beforehand; ports take their packet buffers from it. */
 #define NO_HUGE_MIB "64"
 
+/* EAL keeps pointers into its arguments, and puts others in their place. */
 struct args {
 	int count;
 	char *v[ARGS_MAX + 1];
+	size_t used;
+	char text[16384];
 };
 
 /* The last line that EAL wrote while it started: if it fails, that is the reason. */
@@ -60,17 +63,19 @@ open_log(void)
 	rte_openlog_stream(stream);
 }
 
-static void BB_PRINTF(2, 3) add(struct args *a, const char *fmt, ...)
+static void add(struct args *a, const char *fmt, ...) BB_PRINTF(2, 3);
+
+static void
+add(struct args *a, const char *fmt, ...)
 {
 	va_list list;
 
 	BB_ASSERT(a->count < ARGS_MAX);
 	va_start(list, fmt);
-	/* Never freed: EAL keeps pointers into its arguments. */
-	if (vasprintf(&a->v[a->count], fmt, list) < 0)
-		abort(); /* at start, before anything runs: there is nothing to save */
+	a->v[a->count++] = a->text + a->used;
+	a->used += (size_t)vsnprintf(a->text + a->used, sizeof(a->text) - a->used, fmt, list) + 1;
 	va_end(list);
-	a->count++;
+	BB_ASSERT(a->used <= sizeof(a->text));
 }
 
 static void
@@ -123,7 +128,7 @@ remove_runtime_dir(void)
 int
 bb_eal_start(const struct bb_plan *plan, const char *state_dir, struct bb_text *text)
 {
-	struct args a = { 0 };
+	static struct args a;
 	char prefix[64];
 
 	if (started)

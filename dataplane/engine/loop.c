@@ -59,7 +59,7 @@ bb_loop_fini(struct bb_loop *l)
 void
 bb_loop_add(struct bb_loop *l, const struct bb_loop_actor *actor)
 {
-	BB_ASSERT(l->actor_count < BB_LOOP_ACTORS_MAX && actor->id != 0);
+	BB_ASSERT(l->actor_count < BB_LOOP_ACTORS_MAX);
 	l->actors[l->actor_count++] = *actor;
 	if (actor->wait_fd >= 0)
 		l->fds[l->fd_count++] = (struct pollfd){ .fd = actor->wait_fd, .events = POLLIN };
@@ -72,9 +72,7 @@ step_all(struct bb_loop *l, uint64_t now_ns)
 
 	for (uint32_t i = 0; i < l->actor_count; i++) {
 		const struct bb_loop_actor *a = &l->actors[i];
-		BB_ACTOR_ENTER(a->id);
 		work += a->poll(a->self, now_ns);
-		BB_ACTOR_LEAVE();
 	}
 	return work;
 }
@@ -98,7 +96,7 @@ sample_memory(struct bb_loop *l, uint64_t now_ns)
 		return;
 	l->sampled_ns = now_ns;
 	for (uint32_t i = 0; i < l->actor_count; i++)
-		l->actors[i].memory(l->actors[i].self, &m);
+		l->actors[i].memory(l->actors[i].self, l->actors[i].mem, &m);
 	BB_GAUGE(l->options.row, BB_LOOP_PINNED_BYTES, m.pinned);
 	BB_GAUGE(l->options.row, BB_LOOP_NEEDED_BYTES, m.needed);
 	BB_GAUGE(l->options.row, BB_LOOP_EVACUATED_BYTES, m.evacuated);

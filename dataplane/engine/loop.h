@@ -20,6 +20,8 @@
 #include <stdint.h>
 
 #include "abi/counters.h"
+#include "base/mem.h"
+#include "base/time.h"
 #include "msg/wake.h"
 
 #define BB_LOOP_ACTORS_MAX 2
@@ -32,12 +34,13 @@ struct bb_loop_memory {
 
 /* What a loop must know of an actor. All functions run on the loop's thread. */
 struct bb_loop_actor {
-	uint32_t id; /* for BB_ASSERT_OWNER, not 0 */
 	void *self;
+	const struct bb_mem *mem; /* its tables */
 	uint32_t (*poll)(void *self, uint64_t now_ns);
 	uint64_t (*deadline)(void *self);
-	void (*memory)(void *self, struct bb_loop_memory *add); /* adds to each field */
-	int wait_fd;						/* readable while it has events; -1: none */
+	void (*memory)(
+		void *self, const struct bb_mem *mem, struct bb_loop_memory *add); /* adds to each field */
+	int wait_fd; /* readable while it has events; -1: none */
 };
 
 struct bb_loop_options {
