@@ -234,12 +234,8 @@ check_cores(struct bb_conf_report *report, const struct bb_conf_dataplane *plane
 	if (io->count == 0 || router->count == 0)
 		return;
 	const bool same = both == io->count && both == router->count;
-	if (plane->roles == BB_CONF_ROLES_SPLIT && both != 0)
-		bb_conf_report(report, line,
-			"dataplane: roles: split needs different CPUs in cores.io and cores.router: %u are "
-			"in both",
-			both);
-	else if (plane->roles == BB_CONF_ROLES_JOINED && !same)
+	/* Asked for in so many words, split roles may share CPUs: the data plane lets them take turns, and warns. */
+	if (plane->roles == BB_CONF_ROLES_JOINED && !same)
 		bb_conf_report(report, line,
 			"dataplane: roles: joined needs the same CPUs in cores.io and cores.router: give one "
 			"of them only");
