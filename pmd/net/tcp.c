@@ -264,6 +264,7 @@ conn_established(struct bb_net *net, struct bb_tcp *c)
 		conn_state(c, TCP_FIN_WAIT_1); /* shut down before the handshake was done */
 	timer_stop(c, T_RTO);
 	c->backoff = 0;
+	c->flags &= ~TF_SYN_DUE; /* one that the edge has not taken yet */
 	c->rack_fack = c->snd_una;
 	c->flags |= TF_RTT_SEEN;
 	cc_init(net, c);

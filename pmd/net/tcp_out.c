@@ -274,39 +274,37 @@ send_syn(struct bb_net *net, struct bb_tcp *c)
 	return true;
 }
 
-/* Send a record again. 1 sent, 0 must wait (edge), -1 no memory to cut it. */
-static int
+/*
+ * Send a record again; false: the edge takes nothing now. A record that is too long is cut; for want of memory its front goes
+ * alone: when that is acknowledged the record is shorter, so it goes on even with no record free.
+ */
+static bool
 resend(struct bb_net *net, struct bb_tcp *c, uint32_t idx)
 {
 	struct tx_rec *r = rec_at(net, idx);
 	uint32_t len = r->end - r->seq - ((r->flags & REC_FIN) != 0);
 
+	uint8_t flags = (uint8_t)((r->flags & REC_FIN ? TH_FIN : 0u) | (r->flags & REC_PSH ? TH_PSH : 0u));
 	if (len > c->mss) {
-		if (!rec_split(net, c, idx, c->mss))
-			return -1;
-		r = rec_at(net, idx);
+		rec_split(net, c, idx, c->mss);
 		len = c->mss;
+		flags = 0;
 	}
-	const uint8_t flags = (uint8_t)((r->flags & REC_FIN ? TH_FIN : 0u) |
-					(r->flags & REC_PSH ? TH_PSH : 0u));
 	const int64_t got = send_segment(net, c, r->seq, len, flags, false);
 	if (got < 0)
-		return 0;
-	/* The rest of a record that did not fit (SACK blocks, scattered pieces) keeps its mark and goes next.
-	 */
-	if ((uint32_t)got < len) {
-		if (got == 0 || !rec_split(net, c, idx, (uint32_t)got))
-			return -1;
-	}
+		return false;
+	/* What did not fit (SACK blocks, scattered pieces) keeps its mark and goes next. */
+	if (got > 0 && (uint32_t)got < len)
+		rec_split(net, c, idx, (uint32_t)got);
 	rec_resent(net, c, idx);
 	c->prr_out += rec_at(net, idx)->end - rec_at(net, idx)->seq;
 	c->flags &= ~TF_FORCE_REXMIT;
 	if (!timer_on(c, T_RTO))
 		rto_arm(net, c);
-	return 1;
+	return true;
 }
 
-/* Lost segments, as far as the congestion window allows. False: edge or memory said no. */
+/* Lost segments, as far as the congestion window allows. False: the edge said no. */
 static bool
 output_lost(struct bb_net *net, struct bb_tcp *c, uint32_t *budget)
 {
@@ -316,7 +314,7 @@ output_lost(struct bb_net *net, struct bb_tcp *c, uint32_t *budget)
 		const uint32_t len = (uint32_t)bb_min_u64(r->end - r->seq, c->mss);
 		if (!(c->flags & TF_FORCE_REXMIT) && pipe_now(c) > 0 && pipe_now(c) + len > c->cwnd)
 			break;
-		if (resend(net, c, idx) <= 0)
+		if (!resend(net, c, idx))
 			return false;
 		*budget -= (uint32_t)bb_min_u64(*budget, len);
 	}
@@ -376,7 +374,7 @@ output_new(struct bb_net *net, struct bb_tcp *c)
 	r->end = r->seq + (uint32_t)got + (whole && fin);
 	c->pipe += r->end - r->seq;
 	if (!whole)
-		r->flags = 0;
+		r->flags &= (uint8_t) ~(REC_FIN | REC_PSH);
 	else if (fin)
 		c->flags |= TF_FIN_SENT;
 	txq_advance(net, c, (uint32_t)got);
@@ -523,7 +521,7 @@ out_tlp(struct bb_net *net, struct bb_tcp *c)
 	} else {
 		/* The last segment, of a full one only as much as fits; never more than mss. */
 		const uint32_t idx = c->rec_tail;
-		if (idx == BB_POOL_NONE || !rec_in_pipe(rec_at(net, idx)) || resend(net, c, idx) <= 0)
+		if (idx == BB_POOL_NONE || !rec_in_pipe(rec_at(net, idx)) || !resend(net, c, idx))
 			return;
 		c->tlp_end = end;
 		c->flags |= TF_TLP | TF_TLP_REXMIT;

@@ -87,7 +87,7 @@ suspect_blackhole(struct bb_net *net, struct bb_tcp *c)
 	const bool is4 = bb_ip_is4(&c->key.remote);
 	const uint16_t floor_mss = is4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
 
-	if (r->end - r->seq < c->mss || c->mss <= floor_mss) {
+	if (r->end - r->seq <= floor_mss || c->mss <= floor_mss) {
 		c->rexmit_full = 0;
 		return;
 	}
