@@ -13,7 +13,7 @@
 #define BURST 32		  /* messages looked up at once */
 #define PAGE_TOPICS 512		  /* looked at for one page */
 #define LEAVE_STEP 256		  /* subscriptions of a peer that goes, per step */
-#define CACHE_ENTRIES 8192	  /* topics */
+#define CACHE_ENTRIES 65536	  /* topics at most; it grows with use */
 #define SET_BYTES_MAX (64u << 20) /* of live destination sets per table */
 
 static uint32_t

@@ -33,12 +33,36 @@ blocker_of(const struct bb_shard *s, const struct bb_set *set, uint32_t len)
 	return NULL;
 }
 
+/* What all receivers take without looking at each again. */
+struct room {
+	uint64_t msgs, bytes;
+};
+
+static struct room
+room_of(const struct bb_shard *s, const struct bb_set *set)
+{
+	struct room room = { UINT64_MAX, UINT64_MAX };
+
+	if (!blocking(s))
+		return room;
+	for (uint32_t i = 0; i < set->receivers; i++) {
+		const struct bb_peer *to = bb_peers_find(&s->router->peers, set->handles[i]);
+		BB_ASSERT(to != NULL);
+		const uint64_t msgs = to->msgs_limit > to->msgs_sent ? to->msgs_limit - to->msgs_sent : 0;
+		const uint64_t bytes = to->bytes_limit > to->bytes_sent ? to->bytes_limit - to->bytes_sent
+									: 0;
+		room.msgs = bb_min_u64(room.msgs, msgs);
+		room.bytes = bb_min_u64(room.bytes, bytes);
+	}
+	return room;
+}
+
 /* Counted also while nobody blocks, so that a change of policy finds the sums right. */
 static void
-charge(struct bb_shard *s, const struct bb_set *set, uint32_t len)
+charge(struct bb_shard *s, const struct bb_set *set, uint32_t msgs, uint64_t bytes)
 {
 	for (uint32_t i = 0; i < set->receivers; i++)
-		bb_peer_charge(bb_peers_find(&s->router->peers, set->handles[i]), 1, len);
+		bb_peer_charge(bb_peers_find(&s->router->peers, set->handles[i]), msgs, bytes);
 }
 
 /* One message of p. NULL: it is routed or dropped, and accounted for; else who blocks it. */
@@ -52,7 +76,7 @@ publish(struct bb_shard *s, struct bb_peer *p, const struct bb_set *set, const s
 	struct bb_peer *blocker = blocker_of(s, set, msg->len);
 	if (blocker != NULL)
 		return blocker;
-	charge(s, set, msg->len);
+	charge(s, set, 1, msg->len);
 	if (msg->chain)
 		bb_pubsub_emit_chain(s, set, msg->buffer, msg->len);
 	else
@@ -100,33 +124,68 @@ bb_pubsub_unblock_all(struct bb_shard *s)
 		bb_shard_resume(s);
 }
 
+static const struct bb_set *
+match_next(struct bb_shard *s, const struct bb_msgs *m)
+{
+	const uint32_t topic_len = m->desc->topic_len;
+
+	return bb_subtab_match(s->pubsub.table, m->base + m->offset + bb_desc_topic_offset(topic_len),
+		bb_pubsub_key_len(topic_len));
+}
+
+/* Neighbours that go to the same set and fit, as one range. False if not even the first one does. */
+static bool
+publish_stretch(struct bb_shard *s, struct bb_peer *p, const struct bb_set *set, struct bb_msgs *m)
+{
+	struct bb_router *r = s->router;
+	const struct room room = room_of(s, set);
+	const uint64_t most = bb_min_u64(room.msgs, (uint64_t)r->budget);
+	const uint32_t offset = m->offset;
+	uint32_t n = 0, bytes = 0;
+
+	do {
+		if (n == most || bytes + (uint64_t)m->desc->len > room.bytes)
+			break;
+		bytes += m->desc->len;
+		n++;
+		m->offset += m->desc->len;
+		m->desc--;
+		m->left--;
+	} while (m->left > 0 && match_next(s, m) == set);
+	if (n == 0)
+		return false;
+	charge(s, set, n, bytes);
+	bb_pubsub_emit(s, set, m->buffer, offset, bytes, n);
+	bb_account_routed(s, p, n, (uint64_t)n * set->receivers, bytes);
+	r->budget -= n;
+	return true;
+}
+
 void
 bb_pubsub_home_messages(struct bb_shard *s, struct bb_peer *p, struct bb_msgs *m)
 {
-	struct bb_router *r = s->router;
-
-	while (m->left > 0 && bb_router_may_work(r)) {
+	while (m->left > 0 && bb_router_may_work(s->router)) {
 		if (bb_parked(p)) {
 			bb_park_messages(s, p, m);
 			return;
 		}
-		const struct bb_desc d = *m->desc;
-		const struct bb_set *set = bb_subtab_match(s->pubsub.table,
-			m->base + m->offset + bb_desc_topic_offset(d.topic_len),
-			bb_pubsub_key_len(d.topic_len));
+		const struct bb_set *set = match_next(s, m);
+		if (set != NULL && set != BB_SUBTAB_NOMEM && publish_stretch(s, p, set, m))
+			continue;
+		/* One that nobody gets, that is too long for all but an empty queue, or that is blocked. */
+		const uint32_t len = m->desc->len;
 		struct bb_peer *blocker = publish(s, p, set,
-			&(struct bb_span){
-				.buffer = m->buffer, .offset = m->offset, .len = d.len, .msgs = 1 });
+			&(struct bb_span){ .buffer = m->buffer, .offset = m->offset, .len = len, .msgs = 1 });
 		if (blocker != NULL) {
 			bb_park_messages(s, p, m);
 			if (bb_parked(p))
 				wait_for(s, p, blocker);
 			return;
 		}
-		m->offset += d.len;
+		m->offset += len;
 		m->desc--;
 		m->left--;
-		r->budget--;
+		s->router->budget--;
 	}
 }
 

@@ -10,10 +10,11 @@
 #define ROOM_BYTES 1024 /* so many octets of topic use up the room of one element more */
 
 enum {
-	PHASE_ALL,  /* to be told the empty topic */
-	PHASE_WALK, /* to be told the table's topics */
-	PHASE_END,  /* to be told that this was all */
-	PHASE_LOG,  /* told everything up to its place in the log */
+	PHASE_BEGIN, /* to be told everything anew */
+	PHASE_ALL,   /* to be told the empty topic */
+	PHASE_WALK,  /* to be told the table's topics */
+	PHASE_END,   /* to be told that this was all */
+	PHASE_LOG,   /* told everything up to its place in the log */
 };
 
 struct bb_upstream_entry {
@@ -100,17 +101,14 @@ place(struct bb_shard *s, struct bb_peer *p)
 		bb_list_append(&s->router->upstream, &s->upstream);
 }
 
-/* From the beginning, with all that happens from now on in the log. */
+/* Put p to the end of the log, to begin anew. The table is not touched: it may be in the midst of a change. */
 static void
 begin(struct bb_shard *s, struct bb_peer *p)
 {
 	struct bb_upstream *u = &s->pubsub.upstream;
 
-	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
-	bb_subtab_cursor_open(s->pubsub.table, &p->upstream_cursor);
-	p->upstream_phase = s->conf->subscribe_all ? PHASE_ALL : PHASE_WALK;
+	p->upstream_phase = PHASE_BEGIN;
 	p->upstream_log = u->next;
-	p->upstream_held = false;
 	u->at_end++;
 	place(s, p);
 }
@@ -137,18 +135,27 @@ bb_upstream_leave(struct bb_shard *s, struct bb_peer *p)
 	trim(s);
 }
 
-void
-bb_upstream_restart(struct bb_shard *s)
+/* All whose next entry is older than that begin anew. */
+static void
+restart_behind(struct bb_shard *s, uint64_t number)
 {
 	struct bb_upstream *u = &s->pubsub.upstream;
 
 	bb_list_for_each(n, &u->publishers)
 	{
 		struct bb_peer *p = bb_list_entry(n, struct bb_peer, publishers);
+		if (p->upstream_log >= number)
+			continue;
 		--*waiting_at(u, p->upstream_log);
 		begin(s, p);
 	}
 	trim(s);
+}
+
+void
+bb_upstream_restart(struct bb_shard *s)
+{
+	restart_behind(s, UINT64_MAX);
 }
 
 static bool
@@ -200,8 +207,11 @@ bb_upstream_changed(struct bb_shard *s, bool cancel, const void *topic, uint32_t
 	if (bb_list_empty(&u->publishers) || s->conf->subscribe_all)
 		return;
 	if (!log_append(s, cancel, topic, len)) {
-		bb_upstream_restart(s);
-		return;
+		restart_behind(s, u->first + (u->next - u->first + 1) / 2);
+		if (!log_append(s, cancel, topic, len)) {
+			bb_upstream_restart(s); /* no memory: it is lost for all */
+			return;
+		}
 	}
 	bb_list_splice(&u->pending, &u->idle);
 	if (!bb_list_empty(&u->pending) && !bb_list_linked(&s->upstream))
@@ -230,6 +240,22 @@ tell(struct bb_shard *s, struct bb_peer *p, bool cancel, const void *topic, uint
 	const uint32_t room = 1 + len / ROOM_BYTES;
 	p->upstream_room = p->upstream_room > room ? p->upstream_room - room : 0;
 	return 0;
+}
+
+/* All that happens from here on is in the log; the walk tells what was before. */
+static void
+tell_begin(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	--*waiting_at(u, p->upstream_log);
+	u->at_end++;
+	p->upstream_log = u->next;
+	trim(s);
+	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
+	bb_subtab_cursor_open(s->pubsub.table, &p->upstream_cursor);
+	p->upstream_held = false;
+	p->upstream_phase = s->conf->subscribe_all ? PHASE_ALL : PHASE_WALK;
 }
 
 /* The next topic of the walk; the cursor keeps it until it is told. */
@@ -280,6 +306,9 @@ tell_next(struct bb_shard *s, struct bb_peer *p)
 	int ret = 0;
 
 	switch (p->upstream_phase) {
+	case PHASE_BEGIN:
+		tell_begin(s, p);
+		break;
 	case PHASE_ALL:
 		ret = tell(s, p, false, NULL, 0);
 		if (ret == 0)

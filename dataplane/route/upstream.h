@@ -7,8 +7,9 @@
  * told at most BB_UPSTREAM_ROOM elements before it reports room, so a publisher that does not read costs a
  * place in the log, never a queue of its own.
  *
- * The log is bounded. A publisher for which something was thrown away walks the table again; cancels that it
- * missed stay subscribed at its end, and what it sends for them finds no subscriber here.
+ * The log is bounded: when it is full, the publishers that are furthest behind lose their place in it and
+ * walk the table again. Cancels that they missed stay subscribed at their end, and what they send for them
+ * finds no subscriber here.
  *
  * Thread: the router core.
  */

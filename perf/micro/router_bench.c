@@ -21,6 +21,8 @@
 #define MESSAGE_BYTES 40
 #define MESSAGES 4000000
 #define POOL_BUFFERS 512
+#define SENDERS 4
+#define RECEIVERS 100 /* slot of the first */
 #define SLICES_AHEAD 8
 #define ROUNDS_MAX (MESSAGES / SLICES_AHEAD / 16)
 
@@ -49,10 +51,18 @@ struct bench {
 	uint64_t copies, elements;
 };
 
+enum mode {
+	FREELY,	 /* producers to receivers without limits */
+	CREDIT,	 /* all of it parks, then goes as receivers give credit */
+	REPLIES, /* workers to clients with ids of their own */
+	BLOCK,	 /* pubsub on its home, credit looked at, never short of it */
+};
+
 /* One case. */
 struct setup {
 	const char *name;
 	enum bb_pattern pattern;
+	enum mode mode;
 	uint32_t receivers;
 	uint32_t topics; /* pubsub: distinct topics that messages go through; 0: the empty subscription */
 	uint32_t slice_messages;
@@ -116,25 +126,45 @@ run(struct bench *b, enum bb_run_kind kind, bb_handle h, uint16_t side, const vo
 }
 
 static void
-attach(struct bench *b, const struct setup *s)
+attach_one(struct bench *b, const struct setup *s, uint32_t slot, uint16_t side)
 {
-	const struct bb_attach a = { .msgs_limit = UINT64_MAX, .bytes_limit = UINT64_MAX };
+	char id[16] = "";
+	struct bb_attach a = { .msgs_limit = UINT64_MAX, .bytes_limit = UINT64_MAX };
+
+	if (s->mode == CREDIT && side == 1)
+		a.msgs_limit = 0;
+	if (s->mode == REPLIES && side == 0)
+		a.id_len = (uint16_t)snprintf(id, sizeof(id), "%05u", slot);
+	run(b, BB_RUN_ATTACH, bb_handle_make(0, slot, 1), side, &a, BB_ATTACH_WORDS, id, a.id_len);
+}
+
+static void
+subscribe(struct bench *b, const struct setup *s, uint32_t slot)
+{
+	const bb_handle h = bb_handle_make(0, slot, 1);
 	const uint64_t none = 0;
 	char topic[16];
 
-	for (uint32_t i = 0; i < 4; i++)
-		run(b, BB_RUN_ATTACH, bb_handle_make(0, i, 1), 0, &a, BB_ATTACH_WORDS, "", 0);
+	if (s->topics == 0)
+		run(b, BB_RUN_SUBSCRIBE, h, 1, &none, 1, "", 0);
+	for (uint32_t t = 0; t < s->topics; t++) {
+		const uint64_t len = (uint64_t)snprintf(topic, sizeof(topic), "%06u", t);
+		run(b, BB_RUN_SUBSCRIBE, h, 1, &len, 1, topic, (uint32_t)len);
+	}
+}
+
+/* Slots below RECEIVERS send. */
+static void
+attach(struct bench *b, const struct setup *s)
+{
+	const uint16_t from = s->mode == REPLIES;
+
+	for (uint32_t i = 0; i < SENDERS; i++)
+		attach_one(b, s, i, from);
 	for (uint32_t i = 0; i < s->receivers; i++) {
-		const bb_handle h = bb_handle_make(0, 100 + i, 1);
-		run(b, BB_RUN_ATTACH, h, 1, &a, BB_ATTACH_WORDS, "", 0);
-		if (s->pattern != BB_PATTERN_PUBSUB)
-			continue;
-		if (s->topics == 0)
-			run(b, BB_RUN_SUBSCRIBE, h, 1, &none, 1, "", 0);
-		for (uint32_t t = 0; t < s->topics; t++) {
-			const uint64_t len = (uint64_t)snprintf(topic, sizeof(topic), "%06u", t);
-			run(b, BB_RUN_SUBSCRIBE, h, 1, &len, 1, topic, (uint32_t)len);
-		}
+		attach_one(b, s, RECEIVERS + i, !from);
+		if (s->pattern == BB_PATTERN_PUBSUB)
+			subscribe(b, s, RECEIVERS + i);
 	}
 	publish(b);
 	bb_router_poll(b->router, 1);
@@ -163,7 +193,8 @@ open_bench(struct bench *b, const struct setup *s)
 	bb_pool_init(&b->pool, b->memory[0], b->memory[1], POOL_BUFFERS, 8);
 	bb_counters_init(&b->counters, b->memory[2], &rows);
 	b->endpoint = (struct bb_endpoint){ .pattern = (uint8_t)s->pattern,
-		.sharded = s->pattern == BB_PATTERN_PUBSUB };
+		.sharded = s->pattern == BB_PATTERN_PUBSUB && s->mode != BLOCK };
+	b->endpoint.side[1].when_full = s->mode == BLOCK ? BB_FULL_BLOCK : BB_FULL_DROP;
 	const struct bb_router_options options = {
 		.actor = 2,
 		.fabric = &b->fabric,
@@ -196,30 +227,59 @@ close_bench(struct bench *b)
 		free(b->memory[i]);
 }
 
+static struct bb_desc
+make_message(const struct setup *s, uint32_t number, uint8_t *message)
+{
+	struct bb_desc desc = { .len = MESSAGE_BYTES, .topic_len = MESSAGE_BYTES - 2 };
+	char text[16];
+
+	memset(message, 'x', MESSAGE_BYTES);
+	message[0] = 0;
+	message[1] = MESSAGE_BYTES - 2;
+	if (s->mode == REPLIES) {
+		desc.topic_len = 5;
+		message[0] = 1;
+		message[1] = 5;
+		snprintf(text, sizeof(text), "%05u", RECEIVERS + number % s->receivers);
+		memcpy(message + 2, text, 5);
+		message[7] = 0;
+		message[8] = MESSAGE_BYTES - 9;
+	} else if (s->topics > 0) {
+		snprintf(text, sizeof(text), "%06u", (number * 7919u) % s->topics);
+		memcpy(message + 2, text, 6);
+	}
+	return desc;
+}
+
 /* Fill and publish one slice; returns its messages. */
 static uint32_t
 fill_slice(struct bench *b, const struct setup *s, uint32_t *number)
 {
-	const struct bb_desc desc = { .len = MESSAGE_BYTES, .topic_len = MESSAGE_BYTES - 2 };
-	uint8_t message[MESSAGE_BYTES] = { 0, MESSAGE_BYTES - 2 };
-	char topic[16];
+	uint8_t message[MESSAGE_BYTES];
 	uint32_t n = 0;
 
-	memset(message + 2, 'x', sizeof(message) - 2);
 	reserve(b, s->slice_messages * MESSAGE_BYTES, s->slice_messages * 3);
 	for (; n < s->slice_messages; n++) {
-		const uint32_t t = s->topics == 0 ? 0 : (*number * 7919u) % s->topics;
-		if (s->topics > 0) {
-			snprintf(topic, sizeof(topic), "%06u", t);
-			memcpy(message + 2, topic, 6);
-		}
-		const uint32_t who = (*number)++ / s->run_messages % 4;
-		bb_batch_run(&b->writer, BB_RUN_MSGS, bb_handle_make(0, who, 1), 0);
+		const struct bb_desc desc = make_message(s, *number, message);
+		const uint32_t who = (*number)++ / s->run_messages % SENDERS;
+		bb_batch_run(&b->writer, BB_RUN_MSGS, bb_handle_make(0, who, 1), s->mode == REPLIES);
 		memcpy(bb_batch_tail(&b->writer), message, sizeof(message));
 		bb_batch_entry(&b->writer, &desc, 1, sizeof(message));
 	}
 	publish(b);
 	return n;
+}
+
+/* Room for everything sent so far, evenly; numbers are multiples of the receivers. */
+static void
+give_credit(struct bench *b, const struct setup *s, uint32_t number)
+{
+	const struct bb_credit credit = { .msgs_limit = number / s->receivers, .bytes_limit = UINT64_MAX };
+
+	for (uint32_t i = 0; i < s->receivers; i++)
+		run(b, BB_RUN_CREDIT, bb_handle_make(0, RECEIVERS + i, 1), 1, &credit, BB_CREDIT_WORDS, "",
+			0);
+	publish(b);
 }
 
 static int
@@ -230,21 +290,34 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Publish some slices and let the router work on them; returns its cycles per message. */
-static double
-one_round(struct bench *b, const struct setup *s, uint32_t *number)
+static uint64_t
+work_off(struct bench *b)
 {
 	uint64_t spent = 0;
-	uint32_t messages = 0, work;
+	uint32_t work;
 
-	for (uint32_t i = 0; i < SLICES_AHEAD; i++)
-		messages += fill_slice(b, s, number);
 	do {
 		const uint64_t before = cycles();
 		work = bb_router_poll(b->router, 1);
 		spent += cycles() - before;
 		drain(b);
 	} while (work > 0);
+	return spent;
+}
+
+/* Publish some slices and let the router work on them; returns its cycles per message. */
+static double
+one_round(struct bench *b, const struct setup *s, uint32_t *number)
+{
+	uint32_t messages = 0;
+
+	for (uint32_t i = 0; i < SLICES_AHEAD; i++)
+		messages += fill_slice(b, s, number);
+	uint64_t spent = work_off(b);
+	if (s->mode == CREDIT) {
+		give_credit(b, s, *number);
+		spent += work_off(b);
+	}
 	return (double)spent / messages;
 }
 
@@ -275,15 +348,19 @@ int
 main(void)
 {
 	static const struct setup setups[] = {
-		{ "pipeline 1:1, 1000 per slice", BB_PATTERN_PIPELINE, 1, 0, 1000, 64 },
-		{ "pipeline 1:4, 1000 per slice", BB_PATTERN_PIPELINE, 4, 0, 1000, 64 },
-		{ "pipeline 1:1, 16 per slice", BB_PATTERN_PIPELINE, 1, 0, 16, 16 },
-		{ "pipeline 1:4, 16 per slice", BB_PATTERN_PIPELINE, 4, 0, 16, 16 },
-		{ "pubsub 1:1 all, 1000 per slice", BB_PATTERN_PUBSUB, 1, 0, 1000, 64 },
-		{ "pubsub 1:10 all, 1000 per slice", BB_PATTERN_PUBSUB, 10, 0, 1000, 64 },
-		{ "pubsub 1:10 all, 16 per slice", BB_PATTERN_PUBSUB, 10, 0, 16, 16 },
-		{ "pubsub 1:10, 1000 topics", BB_PATTERN_PUBSUB, 10, 1000, 1000, 64 },
-		{ "pubsub 1:1, 100000 topics", BB_PATTERN_PUBSUB, 1, 100000, 1000, 64 },
+		{ "pipeline 1:1, 1000 per slice", BB_PATTERN_PIPELINE, FREELY, 1, 0, 1000, 64 },
+		{ "pipeline 1:4, 1000 per slice", BB_PATTERN_PIPELINE, FREELY, 4, 0, 1000, 64 },
+		{ "pipeline 1:1, 16 per slice", BB_PATTERN_PIPELINE, FREELY, 1, 0, 16, 16 },
+		{ "pipeline 1:4, 16 per slice", BB_PATTERN_PIPELINE, FREELY, 4, 0, 16, 16 },
+		{ "pipeline 4:1 on credit", BB_PATTERN_PIPELINE, CREDIT, 1, 0, 1000, 64 },
+		{ "pipeline 4:4 on credit", BB_PATTERN_PIPELINE, CREDIT, 4, 0, 1000, 64 },
+		{ "reqrep, replies to 100 clients", BB_PATTERN_REQREP, REPLIES, 100, 0, 1000, 64 },
+		{ "pubsub 1:1 all, 1000 per slice", BB_PATTERN_PUBSUB, FREELY, 1, 0, 1000, 64 },
+		{ "pubsub 1:10 all, 1000 per slice", BB_PATTERN_PUBSUB, FREELY, 10, 0, 1000, 64 },
+		{ "pubsub 1:10 all, 16 per slice", BB_PATTERN_PUBSUB, FREELY, 10, 0, 16, 16 },
+		{ "pubsub 1:10 all, block", BB_PATTERN_PUBSUB, BLOCK, 10, 0, 1000, 64 },
+		{ "pubsub 1:10, 1000 topics", BB_PATTERN_PUBSUB, FREELY, 10, 1000, 1000, 64 },
+		{ "pubsub 1:1, 100000 topics", BB_PATTERN_PUBSUB, FREELY, 1, 100000, 1000, 64 },
 	};
 
 #ifdef BB_DEBUG
