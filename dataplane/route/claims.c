@@ -90,7 +90,8 @@ static void
 move_some(struct bb_claims *c)
 {
 	for (uint32_t i = 0; i < MOVES_PER_CALL && c->old != NULL; i++) {
-		struct bb_claim *claim = c->old[c->moved++];
+		struct bb_claim *claim = c->old[c->moved];
+		c->old[c->moved++] = NULL; /* fini walks what is left of the old table */
 		while (claim != NULL) {
 			struct bb_claim *next = claim->next;
 			struct bb_claim **bucket = &c->buckets[claim->hash & c->mask];

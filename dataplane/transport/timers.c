@@ -38,10 +38,7 @@ ping_deadline(const struct bb_io *io, const struct session *s)
 		return s->last_ping_ns + stopped_ping_interval(io);
 	if (o->heartbeat_interval_ns == 0)
 		return BB_NEVER;
-	/* Who speaks need not be asked, unless it counts on hearing us (ttl). */
-	const uint64_t since = o->heartbeat_ttl_ds != 0 ? s->last_ping_ns
-							: bb_max_u64(s->last_ping_ns, s->last_rx_ns);
-	return since + o->heartbeat_interval_ns;
+	return s->last_ping_ns + o->heartbeat_interval_ns;
 }
 
 /* When silence of the peer ends the session; suspended while we do not read. */

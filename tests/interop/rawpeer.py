@@ -117,6 +117,8 @@ class RawPeer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         self.sock.settimeout(PATIENCE)
         self.sock.connect((host, port))
+        self.poll = select.poll()  # select() takes no descriptor above 1023
+        self.poll.register(self.sock, select.POLLIN)
         self.local_port = self.sock.getsockname()[1]
         self.buffer = bytearray()
         self.eof = False
@@ -150,7 +152,7 @@ class RawPeer:
         """Read what is there, waiting up to `seconds`; false if nothing came."""
         if self.eof:
             raise Closed()
-        if not select.select([self.sock], [], [], max(0.0, seconds))[0]:
+        if not self.poll.poll(max(0.0, seconds) * 1000):
             return False
         try:
             octets = self.sock.recv(1 << 18)

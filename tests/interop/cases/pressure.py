@@ -210,8 +210,8 @@ def block_stops_the_publisher_and_loses_nothing(t):
     sent = Flood(pub, message(b"t", b"x" * 1000), 100000)
     need(sent.messages < 100000, "the publisher was never held up")
     pub.sock.setblocking(True)
-    for sub in (stalled, reader):
-        for _ in range(sent.messages):
+    for _ in range(sent.messages):  # in turn: each holds the other up, too
+        for sub in (stalled, reader):
             equal(sub.message(), [b"t", b"x" * 1000], "a message")
     if sent.rest:
         sent.finish(pub)
