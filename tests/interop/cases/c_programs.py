@@ -30,6 +30,7 @@ def push_to_pull(t):
         push = t.zpeer("push", b.addr("producers"), **options)
         push.finish()
         pull.finish()
+        b.wait_peers("consumers", 0)  # else it is still given its share
 
 
 @case(timeout=180)
@@ -43,11 +44,13 @@ def c_and_python_push_and_pull(t):
             content.check(must_take(pull), frames, f"message {seq} of the C program")
         push.finish()
         pull.close()
+        b.wait_peers("consumers", 0)  # else it is still given its share
         sock = t.sock(zmq.PUSH, b.addr("producers"))
         taker = t.zpeer("pull", b.addr("consumers"), **plan[0])
         for frames in planned(plan):
             put(sock, frames)
         taker.finish()
+        b.wait_peers("consumers", 0)
 
 
 @case(timeout=180)

@@ -300,7 +300,8 @@ def hwm_bytes_limits_the_queue(t):
     row = b.session(stalled)
     equal(row.sent - before.sent + row.queued + row.hwm_drops, 500, "the account")
     wire = len(message(b"t", b"x" * 10000))
-    equal(row.queued, 100 * 1024 // wire, "messages in the queue")
+    full = 100 * 1024 // wire
+    need(row.queued in (full, full + 1), f"{row.queued} messages in the queue")  # the first may be begun
     got = 0
     while stalled.poll_message(1):
         got += 1
