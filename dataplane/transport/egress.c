@@ -198,17 +198,21 @@ deliver_answer(struct bb_io *io, uint32_t router, const struct bb_delivery *d)
 static bool
 deliver_element(struct bb_io *io, struct inbox *in, uint32_t router, const struct bb_delivery *d)
 {
-	if ((d->flags & BB_DELIVERY_OPEN) && in->receiver == 0)
+	if ((d->flags & BB_DELIVERY_OPEN) && in->group == BB_BUFFER_NONE) {
+		in->group = d->buffer;
 		bb_holds_open(&io->spans.holds, d->buffer, 1,
 			d->flags & BB_DELIVERY_CHAIN ? bb_pool_chain_bytes(io->pool, d->buffer) : 0);
+	}
 	if (d->kind == BB_DELIVERY_MSGS_ONE || d->kind == BB_DELIVERY_MSGS_SET) {
 		if (!deliver_messages(io, in, d))
 			return false;
 	} else if (d->kind != BB_DELIVERY_CLOSED) {
 		deliver_answer(io, router, d);
 	}
-	if (d->flags & BB_DELIVERY_CLOSE)
+	if (d->flags & BB_DELIVERY_CLOSE) {
+		in->group = BB_BUFFER_NONE;
 		bb_holds_drop(&io->spans.holds, d->buffer, 1, 0);
+	}
 	return true;
 }
 

@@ -131,6 +131,7 @@ scan_message(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, ui
 	const struct bb_side_options *options = s->side->options;
 	struct scan *k = &s->scan;
 
+	BB_ASSERT(k->at <= n); /* views do not shrink (transport/stream.h) */
 	for (;;) {
 		struct bb_frame f;
 		const int header = bb_frame_parse(p + k->at, n - k->at, &f);

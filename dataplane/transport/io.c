@@ -432,8 +432,10 @@ bb_io_create(const struct bb_io_options *o, struct bb_io **ret_io)
 		bb_io_destroy(io);
 		return -ENOMEM;
 	}
-	for (uint32_t r = 0; r < io->router_count; r++)
+	for (uint32_t r = 0; r < io->router_count; r++) {
 		bb_batch_writer_init(&io->out[r], io->pool, io->actor);
+		io->inbox[r].group = BB_BUFFER_NONE;
+	}
 	for (uint32_t slot = 0; slot < io->session_max; slot++) {
 		io->generations[slot] = 1;
 		io->free_slots[slot] = io->session_max - 1 - slot; /* the lowest is on top: rows stay dense */
@@ -463,10 +465,13 @@ discard_deliveries(struct bb_io *io)
 		for (;;) {
 			for (; in->next < in->count; in->next++, in->receiver = 0) {
 				const struct bb_delivery *d = &in->burst[in->next];
-				if ((d->flags & BB_DELIVERY_OPEN) && in->receiver == 0)
+				if ((d->flags & BB_DELIVERY_OPEN) && in->group == BB_BUFFER_NONE)
 					bb_holds_open(&io->spans.holds, d->buffer, 1, 0);
-				if (d->flags & BB_DELIVERY_CLOSE)
+				in->group = d->flags & BB_DELIVERY_OPEN ? d->buffer : in->group;
+				if (d->flags & BB_DELIVERY_CLOSE) {
 					bb_holds_drop(&io->spans.holds, d->buffer, 1, 0);
+					in->group = BB_BUFFER_NONE;
+				}
 			}
 			in->next = 0;
 			in->count = bb_ring_pop(bb_fabric_deliveries(io->fabric, r, io->index), in->burst,
@@ -474,6 +479,8 @@ discard_deliveries(struct bb_io *io)
 			if (in->count == 0)
 				break;
 		}
+		if (in->group != BB_BUFFER_NONE) /* its end was not published yet */
+			bb_holds_drop(&io->spans.holds, in->group, 1, 0);
 		struct bb_slice slice;
 		if (bb_batch_slice(&io->out[r], &slice))
 			bb_batch_discard(io->pool, &slice);

@@ -164,6 +164,7 @@ struct inbox {
 	struct bb_delivery burst[64];
 	uint32_t count, next; /* elements of burst */
 	uint32_t receiver;    /* of the set at hand */
+	uint32_t group;	      /* buffer whose group is open; BB_BUFFER_NONE: none */
 	uint64_t done;
 };
 

@@ -6,7 +6,9 @@
  * Reading: in-order bytes without copy. bb_stream_rx_view() shows what is there; exactly one
  * bb_stream_rx_consume() follows before any other stream of the same transport is viewed (a view of no
  * entries needs none). What was not consumed stands at the front of the next view, whether or not anything
- * came behind it. Consumption is apart from arrival: who does not consume closes the peer's window.
+ * came behind it: with the same bounds a view is never shorter than what the last one left, and a session
+ * that needs up to BB_VIEW_MAX bytes at once gets to see them. Consumption is apart from arrival: who does not
+ * consume closes the peer's window.
  *
  * Writing: bb_stream_tx_push() takes bytes from the front of the pieces, as many as the transport will take
  * now; empty pieces are allowed. A transport with BB_STREAM_COPIES has done with them on return. Without it
