@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the node's own figures must say. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,42 +287,51 @@ sim_oracle_quiet(struct sim_world *w)
 	}
 }
 
+/* What keeps a persona from having said and heard everything; NULL: nothing. */
+static const char *
+unsettled(const struct sim_persona *p)
+{
+	if (!sim_peer_up(p))
+		return "it is not let in";
+	if (p->out.len > 0 || sim_conn_unconsumed(p->conn) > 0)
+		return "what it writes is not read";
+	if (p->link->received != p->link->said)
+		return "what it says is not received";
+	if (p->link->queued != 0)
+		return "its queue does not empty";
+	if (sim_conn_readable(p->conn) > 0)
+		return "it has not read everything";
+	if (p->link->pings != p->link->pong)
+		return "its PING is not answered";
+	return NULL;
+}
+
 bool
 sim_oracle_settled(struct sim_world *w, const char **ret_why)
 {
+	static char why[200];
+
+	*ret_why = why;
 	for (uint32_t i = 0; i < w->persona_count; i++) {
 		const struct sim_persona *p = &w->persona[i];
 		const enum sim_life life = w->endpoint[p->endpoint].life;
-		if (p->malformed || life == SIM_REMOVED)
-			continue;
-		*ret_why = "an endpoint is not drained";
-		if (life != SIM_ALIVE)
-			return false;
-		*ret_why = "a persona is not let in";
-		if (!sim_peer_up(p))
-			return false;
-		*ret_why = "a persona cannot write";
-		if (p->out.len > 0 || sim_conn_unconsumed(p->conn) > 0)
-			return false;
-		*ret_why = "messages are not received";
-		if (p->link->received != p->link->said)
-			return false;
-		*ret_why = "a session's queue does not empty";
-		if (p->link->queued != 0)
-			return false;
-		*ret_why = "a persona has not read everything";
-		if (sim_conn_readable(p->conn) > 0)
-			return false;
-		*ret_why = "a PING is not answered";
-		if (p->link->pings != p->link->pong)
+		const char *what = life == SIM_ALIVE && !p->malformed ? unsettled(p) : NULL;
+		snprintf(why, sizeof(why), "persona %u, link %d: %s", i,
+			p->link == NULL ? -1 : (int)p->link->id, what == NULL ? "" : what);
+		if (what != NULL)
 			return false;
 	}
 	for (unsigned side = 0; side < 2 * w->conf.endpoint_count; side++) {
-		*ret_why = "messages stay parked";
+		snprintf(why, sizeof(why), "messages of side %u stay parked", side);
 		if (router_sum(w, side, BB_ROUTER_PARKED) != 0)
 			return false;
 	}
-	*ret_why = "mails are not answered";
+	for (unsigned e = 0; e < w->conf.endpoint_count; e++) {
+		snprintf(why, sizeof(why), "endpoint %u is not drained", e);
+		if (w->endpoint[e].life != SIM_ALIVE)
+			return false;
+	}
+	snprintf(why, sizeof(why), "%u mails are not answered", w->answers_due);
 	return w->answers_due == 0;
 }
 

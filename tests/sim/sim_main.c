@@ -115,6 +115,7 @@ main(int argc, char **argv)
 {
 	struct options o = { .from = 1, .to = 1 };
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(argc, argv, &o);
 	bb_log_level_set(o.trace ? BB_LOG_INFO : BB_LOG_ERROR);
 	signal(SIGABRT, on_death);

@@ -11,10 +11,15 @@
 #define SIM_LISTEN_FD 1000000 /* + port */
 #define SIM_CONN_FD 2000000   /* + id */
 
-/* Bytes of one direction: read <= visible <= written <= read + size, all since the beginning. */
+/*
+ * Bytes of one direction: read <= visible <= written, all since the beginning. What is on its way is bounded,
+ * and so is what has arrived: a stream must be able to show as many bytes as a session may leave unread.
+ */
 struct sim_pipe {
 	uint8_t *bytes;
-	uint32_t size;
+	uint32_t size;	      /* way_max + arrived_max */
+	uint32_t way_max;     /* written - visible */
+	uint32_t arrived_max; /* visible - read; 0: way_max bounds both together */
 	uint64_t written, visible, read;
 	bool fin, fin_visible;
 	bool stalled;
@@ -28,6 +33,7 @@ struct sim_stream {
 	int end;
 	uint32_t pending; /* a bit per enum bb_stream_event */
 	uint64_t view_len;
+	uint64_t left_len; /* that the last view left unconsumed */
 	enum bb_stream_reason reason;
 	uint32_t connecting_events; /* steps until it is up */
 	bool connecting;
@@ -83,7 +89,8 @@ struct sim_net {
 
 uint32_t sim_pipe_room(const struct sim_pipe *p);
 void sim_pipe_write(struct sim_pipe *p, const uint8_t *from, size_t n);
-struct sim_conn *sim_conn_create(struct sim_net *n);
+/* raw_end: that a simulated peer has; -1: none */
+struct sim_conn *sim_conn_create(struct sim_net *n, int raw_end);
 
 /* One end has been given up; the last one takes the connection along. */
 void sim_conn_leave(struct sim_conn *c, int end);

@@ -229,8 +229,8 @@ heard_request(struct sim_link *l, const uint8_t *msg, size_t len)
 		memcpy(from->id_bytes, id, id_len);
 		for (uint32_t i = 0; i < w->link_count; i++) {
 			const struct sim_link *o = w->links[i];
-			if (o != from && o->endpoint == l->endpoint && o->id_len == id_len &&
-				memcmp(o->id_bytes, id, id_len) == 0)
+			if (o != from && o->persona != NULL && o->endpoint == l->endpoint &&
+				o->id_len == id_len && memcmp(o->id_bytes, id, id_len) == 0)
 				sim_fail(w, "links %u and %u have one routing id", from->id, o->id);
 		}
 	}
@@ -251,20 +251,23 @@ heard_reply(struct sim_link *l, const uint8_t *msg, size_t len)
 		len -= 2;
 	}
 	struct sim_link *asked = sender_of(l, msg, len, &seq);
-	if (asked != l)
+	/* Or that of the connection before it, if the client has an id of its own. */
+	const bool same_id = asked->id_announced && l->id_announced && asked->id_len == l->id_len &&
+			     memcmp(asked->id_bytes, l->id_bytes, l->id_len) == 0;
+	if (asked != l && !same_id)
 		sim_fail(w, "link %u hears the reply to request %u.%u", l->id, asked->id, seq);
 	const uint8_t *name = msg + len - 8;
 	if (len < 10 || name[-2] != 0 || name[-1] != 8)
 		sim_fail(w, "link %u hears a reply without its last frame", l->id);
-	same_bytes(l, l, seq, msg, len - 10, true);
+	same_bytes(l, asked, seq, msg, len - 10, true);
 	const uint32_t worker = bb_load_be32(name);
 	if (worker >= w->link_count || w->links[worker]->endpoint != l->endpoint)
 		sim_fail(w, "link %u hears a reply of nobody", l->id);
 	in_order(l, w->links[worker], bb_load_be32(name + 4));
-	if (!(l->marks[seq] & SIM_MARK_DELIVERED) || (l->marks[seq] & SIM_MARK_ANSWERED))
+	if (!(asked->marks[seq] & SIM_MARK_DELIVERED) || (asked->marks[seq] & SIM_MARK_ANSWERED))
 		sim_fail(w, "link %u hears a reply to request %u that was not asked or is answered", l->id,
 			seq);
-	l->marks[seq] |= SIM_MARK_ANSWERED;
+	asked->marks[seq] |= SIM_MARK_ANSWERED;
 }
 
 void
@@ -292,12 +295,12 @@ sim_oracle_heard(struct sim_link *l, const uint8_t *msg, size_t len)
 void
 sim_oracle_subscribes(struct sim_link *l, uint32_t topic, bool subscribe)
 {
-	if (subscribe) {
-		l->subs[topic]++;
+	/* A set: a second subscription changes nothing, and one cancel ends it. */
+	l->subs[topic] = subscribe;
+	if (subscribe)
 		l->sub_ever[topic] = true;
-	} else if (l->subs[topic] > 0 && --l->subs[topic] == 0) {
+	else
 		l->sub_stable[topic] = false;
-	}
 }
 
 void

@@ -183,15 +183,14 @@ on_frame(void *ctx, uint8_t flags, bool canonical, const uint8_t *body, size_t l
 	sim_frame(&l->msg, flags, body, len, false, NULL);
 	if (flags & 1)
 		return;
-	l->heard++;
-	l->heard_bytes += l->msg.len;
 	const bool from_publisher_side = l->w->conf.pattern[l->endpoint] == BB_PATTERN_PUBSUB && l->side == 0;
 	if (from_publisher_side) {
 		if (l->msg_frames != 1 || len == 0 || body[0] > 1)
 			sim_fail(l->w, "link %u: a publisher gets what is no subscription", l->id);
-		l->heard--; /* no message, but state */
 		sim_oracle_told(l, body + 1, len - 1, body[0] == 1);
 	} else {
+		l->heard++;
+		l->heard_bytes += l->msg.len;
 		sim_oracle_heard(l, l->msg.p, l->msg.len);
 		if (l->persona != NULL && l->w->conf.pattern[l->endpoint] == BB_PATTERN_REQREP)
 			item(l->persona, l->rx.total, SIM_ITEM_REQUEST, l->msg.p, l->msg.len);

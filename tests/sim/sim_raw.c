@@ -10,8 +10,7 @@ sim_net_dial(struct sim_net *n, uint16_t port)
 
 	if (l->owner == NULL)
 		return NULL;
-	struct sim_conn *c = sim_conn_create(n);
-	c->raw_end = 0;
+	struct sim_conn *c = sim_conn_create(n, 0);
 	bb_list_append(&l->waiting, &c->wait_node);
 	return c;
 }

@@ -17,7 +17,7 @@
 uint32_t
 sim_pipe_room(const struct sim_pipe *p)
 {
-	return p->size - (uint32_t)(p->written - p->read);
+	return p->way_max - (uint32_t)(p->written - (p->arrived_max == 0 ? p->read : p->visible));
 }
 
 void
@@ -49,15 +49,20 @@ sim_net_hash_add(struct sim_net *n, uint64_t value)
 /* --- connections --- */
 
 struct sim_conn *
-sim_conn_create(struct sim_net *n)
+sim_conn_create(struct sim_net *n, int raw_end)
 {
 	struct sim_conn *c = calloc(1, sizeof(*c));
 
 	BB_ASSERT(c != NULL);
 	c->net = n;
+	c->raw_end = raw_end;
 	c->id = ++n->conn_serial;
 	for (int i = 0; i < 2; i++) {
-		c->pipe[i].size = n->options.pipe_bytes;
+		c->pipe[i].way_max = c->pipe[i].size = n->options.pipe_bytes;
+		if (raw_end != 1 - i) {
+			c->pipe[i].arrived_max = BB_TURN_READ_BYTES;
+			c->pipe[i].size += BB_TURN_READ_BYTES;
+		}
 		c->pipe[i].bytes = malloc(c->pipe[i].size);
 		BB_ASSERT(c->pipe[i].bytes != NULL);
 	}
@@ -137,8 +142,9 @@ stream_rx_view(struct bb_stream *b, struct iovec *iov, size_t iov_max, size_t by
 	BB_ASSERT(!s->dead && (n->viewed == NULL || n->viewed == s));
 	if (show > BB_TURN_READ_BYTES)
 		show = BB_TURN_READ_BYTES;
-	if (show > 1 && chance(n, n->options.part_view_chance))
-		show = 1 + bb_rand_below(&n->rand, (uint32_t)show);
+	/* A part, but more than the last view left. */
+	if (show > s->left_len + 1 && chance(n, n->options.part_view_chance))
+		show = s->left_len + 1 + bb_rand_below(&n->rand, (uint32_t)(show - s->left_len));
 	for (uint64_t at = 0; at < show && count < iov_max; count++) {
 		const uint32_t from = (uint32_t)((p->read + at) % p->size);
 		uint64_t len = show - at;
@@ -188,6 +194,7 @@ stream_rx_consume(struct bb_stream *b, size_t len)
 		sim_stream_pend(s, part ? BB_STREAM_READABLE : BB_STREAM_CLOSED);
 	}
 	s->view_len -= len;
+	s->left_len = s->view_len;
 	if (s->conn->stream[1 - s->end] != NULL && s->conn->stream[1 - s->end]->want_room && len > 0)
 		sim_stream_pend(s->conn->stream[1 - s->end], BB_STREAM_TX_ROOM);
 }
@@ -363,8 +370,13 @@ fire(struct sim_stream *s)
 		BB_STREAM_TX_ROOM, BB_STREAM_CLOSED };
 	for (unsigned i = 0; i < BB_ARRAY_LEN(order) && !s->dead; i++) {
 		const enum bb_stream_event e = order[i];
-		if (!(s->pending & 1u << e) || chance(n, n->options.late_event_chance))
+		if (!(s->pending & 1u << e))
 			continue;
+		if (chance(n, n->options.late_event_chance)) {
+			if (e == BB_STREAM_CONNECTED)
+				break; /* nothing goes before that */
+			continue;
+		}
 		s->pending &= ~(1u << e);
 		sim_net_hash_add(n, (uint64_t)s->conn->id << 8 | e);
 		if (e == BB_STREAM_TX_ROOM) {
@@ -447,10 +459,9 @@ transport_connect(struct bb_transport *b, const struct sockaddr *to, const struc
 		return -ENOMEM;
 	BB_ASSERT(port < SIM_PORTS);
 	struct sim_listener *l = &n->listener[port];
-	struct sim_conn *c = sim_conn_create(n);
+	struct sim_conn *c = sim_conn_create(n, l->owner != NULL ? -1 : 1);
 	struct sim_stream *s = stream_create(t, c, 0);
 	s->connecting = true;
-	c->raw_end = 1;
 	if (l->owner == NULL && !l->raw) {
 		s->reason = BB_STREAM_REFUSED;
 		s->broken = true;
@@ -460,8 +471,6 @@ transport_connect(struct bb_transport *b, const struct sockaddr *to, const struc
 	} else {
 		s->connecting_events = 1 + (n->calm ? 0 : bb_rand_below(&n->rand, 8));
 		bb_list_append(&l->waiting, &c->wait_node);
-		if (l->owner != NULL)
-			c->raw_end = -1;
 	}
 	*ret_stream = &s->base;
 	return 0;
@@ -624,6 +633,8 @@ pipe_step(struct sim_net *n, struct sim_conn *c, int from)
 	struct sim_stream *to = c->stream[1 - from];
 	uint64_t moved = p->written - p->visible;
 
+	if (p->arrived_max != 0 && moved > p->arrived_max - (p->visible - p->read))
+		moved = p->arrived_max - (p->visible - p->read);
 	if (moved == 0 && p->fin == p->fin_visible)
 		return 0;
 	if (!n->calm && p->stalled)
@@ -642,6 +653,8 @@ pipe_step(struct sim_net *n, struct sim_conn *c, int from)
 	}
 	if (to != NULL && !to->dead && moved > 0)
 		sim_stream_pend(to, BB_STREAM_READABLE);
+	if (c->stream[from] != NULL && c->stream[from]->want_room && moved > 0)
+		sim_stream_pend(c->stream[from], BB_STREAM_TX_ROOM);
 	return moved;
 }
 

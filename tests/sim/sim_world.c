@@ -174,11 +174,12 @@ sim_world_create(const struct sim_config *conf, bool trace)
 	BB_ASSERT(w != NULL);
 	w->conf = *conf;
 	w->trace = trace;
-	w->calm = true;
+	w->calm = w->hushed = true;
 	w->phase = "start";
 	w->now_ns = BB_SEC;
 	bb_rand_init(&w->rand, conf->seed);
 	w->net = sim_net_create(bb_rand_u64(&w->rand), conf->io_count, &conf->net);
+	sim_net_calm(w->net, true);
 	create_memory(w);
 	create_actors(w);
 	for (unsigned e = 0; e < conf->endpoint_count; e++)
