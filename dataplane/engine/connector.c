@@ -12,12 +12,15 @@
 #include "base/time.h"
 #include "transport/stream.h"
 
+#define WAIT_NS_MAX (24 * 3600 * BB_SEC)
+
 uint64_t
 bb_connector_wait_ns(
 	struct bb_rand *r, uint64_t reconnect_min_ns, uint64_t reconnect_max_ns, uint32_t failures)
 {
-	const uint64_t min = bb_max_u64(reconnect_min_ns, BB_MSEC); /* 0 would hammer the peer */
-	const uint64_t max = bb_max_u64(reconnect_max_ns, min);
+	/* 0 would hammer the peer, and the other end keeps sums within 64 bits. */
+	const uint64_t min = bb_min_u64(bb_max_u64(reconnect_min_ns, BB_MSEC), WAIT_NS_MAX);
+	const uint64_t max = bb_min_u64(bb_max_u64(reconnect_max_ns, min), WAIT_NS_MAX);
 	uint64_t cap = min;
 
 	for (uint32_t i = 0; i <= failures && cap < max; i++)
@@ -206,9 +209,10 @@ bb_connectors_on_mail(struct bb_connectors *c, uint32_t io, const struct bb_mail
 	if (k->closed && mail->kind == BB_MAIL_DONE) {
 		connector_free(c, k);
 	} else if (k->closed) {
-		return; /* LOST overtook nothing: DONE came before, or comes */
+		return; /* its DONE is still to come */
 	} else if (mail->kind == BB_MAIL_DONE) {
-		BB_ASSERT(k->state == BB_CONNECTOR_ASKED);
+		if (k->state != BB_CONNECTOR_ASKED)
+			return; /* LOST overtook it */
 		if (mail->arg == 0)
 			k->state = BB_CONNECTOR_UP;
 		else

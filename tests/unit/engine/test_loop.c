@@ -86,8 +86,7 @@ start(struct bench *b, bool adaptive, bool shared, int event_fd)
 		.adaptive = adaptive, .shared = shared, .row = &b->row, .name = "loop-test"
 	};
 	assert_int_equal(bb_loop_init(b->loop, &options), 0);
-	bb_loop_add(b->loop, &(struct bb_loop_actor){
-				     .self = &b->fake,
+	bb_loop_add(b->loop, &(struct bb_loop_actor){ .self = &b->fake,
 				     .poll = fake_poll,
 				     .deadline = fake_deadline,
 				     .memory = fake_memory,
@@ -224,8 +223,7 @@ actors_take_turns_in_the_order_they_were_added(void **state)
 		fakes[i] = (struct fake){
 			.order = &order, .id = i + 1, .event_fd = -1, .deadline_ns = BB_NEVER
 		};
-		bb_loop_add(l, &(struct bb_loop_actor){
-				       .self = &fakes[i],
+		bb_loop_add(l, &(struct bb_loop_actor){ .self = &fakes[i],
 				       .poll = fake_poll,
 				       .deadline = fake_deadline,
 				       .memory = fake_memory,
