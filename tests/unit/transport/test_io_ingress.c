@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading: frames, assembly, commands between frames, windows. */
+#include "io_env.h"
+
+#include "base/endian.h"
+#include "base/time.h"
+
+static struct bb_endpoint pipeline;
+
+static void
+open_pipeline(struct env *e, const struct env_options *options)
+{
+	env_open(e, options);
+	pipeline = env_conf(0, BB_PATTERN_PIPELINE);
+	env_endpoint(e, &pipeline);
+}
+
+static void
+any_split_of_any_form_gives_the_same_messages(void **state)
+{
+	(void)state;
+	for (size_t piece = 1; piece < 40; piece += 3) {
+		struct env e;
+		open_pipeline(&e, &(struct env_options){ 0 });
+		struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+		(void)env_log(&e, 0);
+		uint8_t odd[] = { 0xf1, 1, 'p', 0x02, 0, 0, 0, 0, 0, 0, 0, 2, 'q', 'r' }; /* not canonical */
+		peer_message(p, "a|b|c");
+		peer_send(p, odd, sizeof(odd));
+		peer_frame(p, 1, "m", 1);
+		peer_command(p, "PING", "\0\0ctx", 5); /* between the frames of a message */
+		peer_frame(p, 0, "n", 1);
+		peer_message(p, "");
+		const size_t len = p->in_len;
+		uint8_t *all = malloc(len);
+		memcpy(all, p->in, len);
+		p->in_len = 0;
+		for (size_t at = 0; at < len; at += piece) {
+			peer_send(p, all + at, bb_min_u64(piece, len - at));
+			(void)env_turn(&e);
+		}
+		free(all);
+		env_run(&e);
+		assert_string_equal(env_log(&e, 0), "a:a|b|c a:p|qr a:m|n a:");
+		assert_string_equal(peer_take(p), "/PONG");
+		env_close(&e);
+	}
+}
+
+static void
+a_message_beyond_a_view_becomes_a_chain(void **state)
+{
+	struct env e;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	(void)env_log(&e, 0);
+	const size_t len = 200000;
+	uint8_t *body = calloc(1, len);
+	peer_frame(p, 1, body, len);
+	peer_frame(p, 0, body, 3);
+	peer_message(p, "after");
+	free(body);
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a#200014 a:after");
+	env_close(&e);
+}
+
+static void
+limits_hold_for_short_long_and_odd_messages(void **state)
+{
+	static const struct {
+		size_t len;
+		bool odd;
+	} cases[] = { { 301, false }, { 301, true }, { 100000, false } };
+	(void)state;
+	for (size_t i = 0; i < BB_ARRAY_LEN(cases); i++) {
+		struct env e;
+		open_pipeline(&e, &(struct env_options){ 0 });
+		pipeline.side[0].max_message = 300;
+		struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+		uint8_t *body = calloc(1, cases[i].len);
+		peer_frame(p, cases[i].odd ? 0x80 : 0, body, cases[i].len);
+		free(body);
+		env_run(&e);
+		assert_string_equal(peer_take(p), "/ERROR");
+		assert_int_equal(env_count(&e, 0, BB_IO_REFUSED_OVERSIZE), 1);
+		env_close(&e);
+	}
+}
+
+/* --- windows --- */
+
+#define SMALL_WINDOW 1000
+
+static void
+send_bodies(struct peer *p, char c, size_t body_len, int count)
+{
+	uint8_t body[1024];
+
+	memset(body, c, sizeof(body));
+	for (int i = 0; i < count; i++)
+		peer_frame(p, 0, body, body_len);
+}
+
+static void
+a_window_that_is_used_up_stops_and_resumes(void **state)
+{
+	struct env e;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .window_bytes = SMALL_WINDOW });
+	e.hold_windows = true;
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	send_bodies(p, 'x', 98, 25);
+	env_run(&e);
+	assert_int_equal(env_count(&e, 0, BB_IO_RECEIVED), 10);
+	assert_int_equal(env_row(&e, 'a')->c[BB_SESSION_RX_STOPPED], 1);
+	env_windows(&e);
+	env_run(&e);
+	assert_int_equal(env_count(&e, 0, BB_IO_RECEIVED), 20);
+	env_windows(&e);
+	env_run(&e);
+	assert_int_equal(env_count(&e, 0, BB_IO_RECEIVED), 25);
+	assert_int_equal(env_row(&e, 'a')->c[BB_SESSION_RX_STOPPED], 0);
+	env_close(&e);
+}
+
+static void
+only_the_window_that_opens_lets_its_sessions_read(void **state)
+{
+	struct env e;
+	struct bb_endpoint conf = env_conf(0, BB_PATTERN_PUBSUB);
+	(void)state;
+	env_open(&e, &(struct env_options){ .routers = 2, .window_bytes = SMALL_WINDOW });
+	conf.sharded = true;
+	env_endpoint(&e, &conf);
+	e.hold_windows = true;
+	struct peer *p[2];
+	for (int i = 0; i < 2; i++)
+		p[i] = env_join(&e, 0, 1, "PUB", "");
+	for (int i = 0; i < 2; i++)
+		send_bodies(p[i], 'x', 98, 30);
+	env_run(&e);
+	const uint32_t views = p[0]->views;
+	for (int i = 0; i < 5; i++) {
+		env_window(&e, 1, 0, e.input[1][0]);
+		env_run(&e);
+	}
+	assert_int_equal(e.msgs[0][0], 10);
+	assert_int_equal(e.msgs[1][0], 30);
+	assert_int_equal(p[0]->views, views);
+	env_windows(&e);
+	env_run(&e);
+	assert_int_equal(e.msgs[0][0], 20);
+	env_close(&e);
+}
+
+static void
+a_ring_that_is_full_loses_nothing(void **state)
+{
+	struct env e;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .slices = 2 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	(void)env_log(&e, 0);
+	e.stalled = true;
+	for (int i = 0; i < 5; i++) {
+		peer_message(p, "m");
+		(void)env_turn(&e);
+		(void)env_turn(&e);
+	}
+	peer_finish(p);
+	(void)env_turn(&e);
+	e.stalled = false;
+	for (int i = 0; i < 20; i++)
+		(void)env_turn(&e);
+	assert_string_equal(env_log(&e, 0), "a:m a:m a:m a:m a:m a!");
+	env_close(&e);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_split_of_any_form_gives_the_same_messages),
+		cmocka_unit_test(a_message_beyond_a_view_becomes_a_chain),
+		cmocka_unit_test(limits_hold_for_short_long_and_odd_messages),
+		cmocka_unit_test(a_window_that_is_used_up_stops_and_resumes),
+		cmocka_unit_test(only_the_window_that_opens_lets_its_sessions_read),
+		cmocka_unit_test(a_ring_that_is_full_loses_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Time-outs, heartbeats, drain, death, destruction in any state. */
+#include "io_env.h"
+
+#include <errno.h>
+
+#include "base/time.h"
+
+static struct bb_endpoint conf;
+
+static void
+open_with(struct env *e, enum bb_pattern pattern, const struct env_options *options)
+{
+	env_open(e, options);
+	conf = env_conf(0, pattern);
+	env_endpoint(e, &conf);
+}
+
+static uint32_t
+count_of(const char *text, const char *what)
+{
+	uint32_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, what)) != NULL; at++)
+		n++;
+	return n;
+}
+
+static void
+a_handshake_that_takes_too_long_ends(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
+	struct peer *p = env_accept(&e, 0);
+	struct peer *out = env_connect(&e, 0);
+	peer_greet(p, 1);
+	env_pass(&e, 29 * BB_SEC);
+	assert_false(p->destroyed || out->destroyed);
+	env_pass(&e, 2 * BB_SEC);
+	assert_true(p->destroyed && out->destroyed);
+	assert_int_equal(env_count(&e, 0, BB_IO_TIMEOUT_HANDSHAKE), 2);
+	assert_int_equal(e.mails[e.mail_count - 1].kind, BB_MAIL_LOST);
+	env_close(&e);
+}
+
+static void
+silence_ends_a_session_and_a_ping_is_asked_first(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	env_pass(&e, 89 * BB_SEC);
+	assert_false(p->destroyed);
+	assert_in_range(count_of(peer_take(p), "/PING"), 2, 3);
+	env_pass(&e, 2 * BB_SEC);
+	assert_true(p->destroyed);
+	assert_int_equal(env_count(&e, 0, BB_IO_TIMEOUT_HEARTBEAT), 1);
+	env_close(&e);
+}
+
+/* Its own heartbeat of 200 ms with a time-out of 600 ms must see life while a full consumer keeps it waiting. */
+static void
+a_peer_that_is_not_read_sees_life(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ .window_bytes = 100 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	e.hold_windows = true;
+	for (int i = 0; i < 10; i++)
+		peer_message(p, "0123456789012345678901234567890123456789");
+	peer_command(p, "PING", "\0\x06", 2); /* a ttl of 600 ms, read later */
+	for (int i = 0; i < 50; i++) {
+		env_pass(&e, 200 * BB_MSEC);
+		assert_in_range(count_of(peer_take(p), "/PING"), 1, 3);
+	}
+	env_pass(&e, 100 * BB_SEC);
+	assert_false(p->destroyed);
+	e.hold_windows = false;
+	(void)peer_take(p);
+	for (int i = 0; i < 20; i++)
+		(void)env_turn(&e);
+	assert_int_equal(env_count(&e, 0, BB_IO_RECEIVED), 10);
+	assert_int_equal(count_of(peer_take(p), "/PONG"), 1);
+	env_close(&e);
+}
+
+static void
+an_incomplete_message_without_new_octets_ends_its_session(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 0, 0, "PUSH", "");
+	struct peer *q = env_join(&e, 0, 0, "PUSH", "");
+	peer_send(p, "\0\5abc", 5);
+	peer_frame(q, 1, "x", 1);
+	env_pass(&e, 29 * BB_SEC);
+	assert_false(p->destroyed || q->destroyed);
+	env_pass(&e, 2 * BB_SEC);
+	assert_true(p->destroyed && q->destroyed);
+	assert_int_equal(env_count(&e, 0, BB_IO_TIMEOUT_INCOMPLETE), 2);
+	env_close(&e);
+}
+
+/* --- drain --- */
+
+static void
+end_from(struct env *e, uint32_t router, uint32_t scope)
+{
+	env_push(e, router,
+		&(struct bb_delivery){ .kind = BB_DELIVERY_END, .total = scope, .buffer = BB_BUFFER_NONE });
+}
+
+static void
+a_drain_delivers_what_is_queued(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ .routers = 2 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	struct peer *half = env_accept(&e, 1);
+	struct peer *out = env_connect(&e, 0);
+	(void)env_log(&e, 0);
+	(void)env_log(&e, 1);
+	p->room = 3;
+	env_deliver(&e, 'a', "one");
+	env_run(&e);
+	const uint64_t tag = env_mail(&e, BB_MAIL_DRAIN, 0, e.now_ns + 5 * BB_SEC, NULL);
+	env_run(&e);
+	assert_true(half->destroyed && out->destroyed && e.unlistened[0] && e.unlistened[1]);
+	assert_string_equal(env_log(&e, 0), "END(0)");
+	assert_string_equal(env_log(&e, 1), "END(0)");
+	end_from(&e, 0, 0);
+	env_deliver(&e, 'a', "no"); /* behind END nothing comes; before the other END it may */
+	env_run(&e);
+	end_from(&e, 1, 0);
+	env_pass(&e, 50 * BB_MSEC);
+	assert_false(p->finished);
+	peer_room(p, UINT64_MAX);
+	p->backlog = 10;
+	env_pass(&e, 100 * BB_MSEC);
+	assert_true(p->finished && !p->destroyed);
+	assert_null(env_answer(&e, tag));
+	p->backlog = 0;
+	env_pass(&e, 100 * BB_MSEC);
+	assert_true(p->destroyed);
+	assert_non_null(env_answer(&e, tag));
+	assert_string_equal(peer_take(p), "one no");
+	assert_string_equal(env_log(&e, 0), "a!");
+	struct peer *late = env_accept(&e, 1);
+	env_pass(&e, 10 * BB_MSEC);
+	assert_true(late->destroyed);
+	env_close(&e);
+}
+
+static void
+what_linger_cuts_off_is_reported(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	p->room = 3;
+	env_deliver(&e, 'a', "one");
+	env_deliver(&e, 'a', "two");
+	const uint64_t tag = env_mail(&e, BB_MAIL_DRAIN, BB_SCOPE_NODE, e.now_ns + BB_SEC, NULL);
+	env_run(&e);
+	end_from(&e, 0, BB_SCOPE_NODE);
+	env_pass(&e, 2 * BB_SEC);
+	assert_true(p->destroyed);
+	assert_non_null(env_answer(&e, tag));
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_SHUTDOWN), 2);
+	uint32_t reports = 0;
+	for (uint32_t i = 0; i < e.mail_count; i++)
+		reports += e.mails[i].kind == BB_MAIL_REPORT;
+	assert_int_equal(reports, 1);
+	env_close(&e);
+}
+
+/* --- death --- */
+
+static void
+a_slot_is_free_when_every_router_has_forgotten(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ .session_max = 1 });
+	e.hold_gone = true;
+	struct peer *p = env_join(&e, 1, 1, "PULL", "");
+	peer_event(p, BB_STREAM_CLOSED, BB_STREAM_RESET);
+	env_run(&e);
+	assert_true(p->destroyed);
+	struct peer *q = env_accept(&e, 1);
+	env_run(&e);
+	assert_true(q->destroyed); /* no slot */
+	assert_int_equal(env_count(&e, 1, BB_IO_REFUSED_LIMIT), 1);
+	env_deliver(&e, 'a', "stale");
+	env_push(&e, 0,
+		&(struct bb_delivery){ .session = e.handles[0],
+			.kind = BB_DELIVERY_GONE_DONE,
+			.buffer = BB_BUFFER_NONE,
+			.side = 1 });
+	env_run(&e);
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_PEER_GONE), 1);
+	q = env_join(&e, 1, 1, "PULL", "");
+	assert_int_not_equal(e.handles[0], e.handles[1]);
+	env_close(&e);
+}
+
+static void
+half_open_peers_make_room_for_new_ones(void **state)
+{
+	(void)state;
+	struct env e;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
+	for (int i = 0; i < 300; i++)
+		(void)env_accept(&e, 0);
+	env_pass(&e, 20 * BB_MSEC);
+	env_close(&e); /* with all of them half-open */
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_handshake_that_takes_too_long_ends),
+		cmocka_unit_test(silence_ends_a_session_and_a_ping_is_asked_first),
+		cmocka_unit_test(a_peer_that_is_not_read_sees_life),
+		cmocka_unit_test(an_incomplete_message_without_new_octets_ends_its_session),
+		cmocka_unit_test(a_drain_delivers_what_is_queued),
+		cmocka_unit_test(what_linger_cuts_off_is_reported),
+		cmocka_unit_test(a_slot_is_free_when_every_router_has_forgotten),
+		cmocka_unit_test(half_open_peers_make_room_for_new_ones),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
