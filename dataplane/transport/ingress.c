@@ -115,18 +115,19 @@ ingress_put_message(struct bb_io *io, struct session *s, const struct iovec *iov
 	return STOP_NOT;
 }
 
+/* The caller refuses the session, once it is done with its view: that ends with the stream. */
 static enum scan_result
-scan_refuse(struct bb_io *io, struct session *s, unsigned counter, const char *cause)
+scan_refuse(struct session *s, uint16_t counter, enum bb_zmtp_cause cause)
 {
-	session_refuse(io, s, counter, cause);
+	s->scan.refusal = counter;
+	s->scan.cause = (uint8_t)cause;
 	return SCAN_REFUSED;
 }
 
 /* Look at the message that begins at p. Goes on from s->scan, and leaves there what it learned of an
  * incomplete one. */
 static enum scan_result
-scan_message(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, uint32_t *ret_len,
-	uint32_t *ret_topic_len)
+scan_message(struct session *s, const uint8_t *p, size_t n, uint32_t *ret_len, uint32_t *ret_topic_len)
 {
 	const struct bb_side_options *options = s->side->options;
 	struct scan *k = &s->scan;
@@ -138,18 +139,15 @@ scan_message(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, ui
 		if (header == 0)
 			return k->at + BB_FRAME_HEADER_MAX <= BB_VIEW_MAX ? SCAN_PART : SCAN_ODD;
 		if (header < 0)
-			return scan_refuse(io, s, BB_IO_REFUSED_FRAME,
-				bb_zmtp_cause_name((enum bb_zmtp_cause) - header));
+			return scan_refuse(s, BB_IO_REFUSED_FRAME, (enum bb_zmtp_cause) - header);
 		if (f.flags & BB_FRAME_COMMAND)
 			return k->at == 0 ? SCAN_COMMAND : SCAN_ODD;
 		if (!bb_frame_is_canonical(p + k->at, &f))
 			return SCAN_ODD;
 		if (f.len > options->max_message || k->bodies > options->max_message - f.len)
-			return scan_refuse(
-				io, s, BB_IO_REFUSED_OVERSIZE, bb_zmtp_cause_name(BB_ZMTP_MESSAGE_SIZE));
+			return scan_refuse(s, BB_IO_REFUSED_OVERSIZE, BB_ZMTP_MESSAGE_SIZE);
 		if (k->frames >= options->max_frames)
-			return scan_refuse(
-				io, s, BB_IO_REFUSED_FRAMES, bb_zmtp_cause_name(BB_ZMTP_FRAME_COUNT));
+			return scan_refuse(s, BB_IO_REFUSED_FRAMES, BB_ZMTP_FRAME_COUNT);
 		const uint64_t end = k->at + (uint64_t)header + f.len;
 		if (end > BB_VIEW_MAX)
 			return SCAN_ODD;
@@ -185,7 +183,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 
 	/* The first message decides whether there is a run, and makes room. */
 	*ret_stop = STOP_NOT;
-	*ret_scan = scan_message(io, s, p, n, &len, &topic_len);
+	*ret_scan = scan_message(s, p, n, &len, &topic_len);
 	if (*ret_scan != SCAN_WHOLE)
 		return 0;
 	if (len > left && !idle) {
@@ -218,7 +216,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 				break;
 			}
 		} else {
-			*ret_scan = scan_message(io, s, p + pos, n - pos, &len, &topic_len);
+			*ret_scan = scan_message(s, p + pos, n - pos, &len, &topic_len);
 			if (*ret_scan != SCAN_WHOLE)
 				break;
 		}
@@ -244,7 +242,7 @@ take_one(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	uint32_t len, topic_len;
 
 	*ret_stop = STOP_NOT;
-	*ret_scan = scan_message(io, s, p, n, &len, &topic_len);
+	*ret_scan = scan_message(s, p, n, &len, &topic_len);
 	if (*ret_scan != SCAN_WHOLE)
 		return 0;
 	if (s->subscriber && !(p[0] & BB_FRAME_MORE)) {
@@ -309,6 +307,8 @@ decode(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum sto
 			pos += ingress_take_command(io, s, p + pos, n - pos, ret_stop);
 			break;
 		case SCAN_REFUSED:
+			session_refuse(io, s, s->scan.refusal,
+				bb_zmtp_cause_name((enum bb_zmtp_cause)s->scan.cause));
 			*ret_stop = STOP_CLOSED;
 			break;
 		}

@@ -64,6 +64,8 @@ struct assembly {
 /* An incomplete message at the front of the view: its frames are known up to `at`. */
 struct scan {
 	uint32_t at, frames, bodies, topic_len;
+	uint16_t refusal; /* BB_IO_REFUSED_*, and the cause: enum bb_zmtp_cause; set with SCAN_REFUSED */
+	uint8_t cause;
 };
 
 /* Octets to send that are no messages: greeting, commands, subscriptions. */

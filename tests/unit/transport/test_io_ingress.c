@@ -66,6 +66,35 @@ a_message_beyond_a_view_becomes_a_chain(void **state)
 	env_close(&e);
 }
 
+/*
+ * The session is in the midst of sending, so it cannot be told ERROR: it is closed while its view is looked at.
+ * What came whole before the bad frame goes on.
+ */
+static void
+messages_before_a_bad_frame_are_routed(void **state)
+{
+	struct env e;
+	(void)state;
+	env_open(&e, &(struct env_options){ 0 });
+	const struct bb_endpoint conf = env_conf(0, BB_PATTERN_REQREP);
+	env_endpoint(&e, &conf);
+	struct peer *p = env_join(&e, 1, 1, "REP", "");
+	assert_string_equal(env_log(&e, 0), "a@1[]");
+	p->room = 3;
+	env_deliver(&e, 'a', "id||request");
+	env_run(&e);
+	(void)env_log(&e, 0);
+	peer_message(p, "id||one");
+	peer_message(p, "id||two");
+	peer_send(p, "\x05\x03", 2); /* a command that claims to be one of several frames */
+	env_run(&e);
+	assert_true(p->destroyed);
+	assert_string_equal(env_log(&e, 0), "a:id||one a:id||two a!");
+	assert_int_equal(env_count(&e, 1, BB_IO_REFUSED_FRAME), 1);
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_PEER_GONE), 1);
+	env_close(&e);
+}
+
 static void
 limits_hold_for_short_long_and_odd_messages(void **state)
 {
@@ -184,6 +213,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_split_of_any_form_gives_the_same_messages),
 		cmocka_unit_test(a_message_beyond_a_view_becomes_a_chain),
+		cmocka_unit_test(messages_before_a_bad_frame_are_routed),
 		cmocka_unit_test(limits_hold_for_short_long_and_odd_messages),
 		cmocka_unit_test(a_window_that_is_used_up_stops_and_resumes),
 		cmocka_unit_test(only_the_window_that_opens_lets_its_sessions_read),
