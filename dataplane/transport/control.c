@@ -151,8 +151,12 @@ session_control(struct bb_io *io, struct session *s)
 		if (s->owes.room && write_bare(io, s, s->router, BB_RUN_UPSTREAM_ROOM))
 			s->owes.room = false;
 	}
+	/* A PONG for which there was no memory. */
+	const bool pong = s->owes.pong && !s->tx_refused;
+	if (pong && s->state != SESSION_CLOSING)
+		egress_want_flush(io, s);
 	if (s->state != SESSION_CLOSING)
-		return s->attach_todo == 0 && !s->owes.credit && !s->owes.room;
+		return s->attach_todo == 0 && !s->owes.credit && !s->owes.room && !pong;
 	tell_agent(io, s);
 	return s->gone_todo == 0 && s->tag == 0 && s->cut_msgs == 0;
 }
@@ -220,14 +224,15 @@ session_ctl_release(struct bb_io *io, struct session *s)
 	s->ctl = (struct ctl){ 0 };
 }
 
-void
+bool
 session_push(struct bb_io *io, struct session *s, const uint8_t *p, size_t n)
 {
 	uint8_t *to = session_ctl_room(io, s, n);
 
 	if (to == NULL)
-		return; /* the peer notices by its own time-out; nobody else does */
+		return false;
 	memcpy(to, p, n);
 	s->ctl.end += (uint32_t)n;
 	egress_want_flush(io, s);
+	return true;
 }

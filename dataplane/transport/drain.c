@@ -59,10 +59,10 @@ end_session(struct bb_io *io, struct session *s, const struct drain *d)
 int
 drain_begin(struct bb_io *io, uint32_t scope, uint64_t deadline_ns, uint64_t tag)
 {
-	struct drain *d = bb_mem_zalloc(io->mem, sizeof(*d));
+	struct drain *d = &io->drain[scope == BB_SCOPE_NODE ? BB_ENDPOINTS_MAX : scope];
 
-	if (d == NULL)
-		return -ENOMEM;
+	if (bb_list_linked(&d->node))
+		return -EALREADY;
 	d->scope = scope;
 	d->deadline_ns = deadline_ns;
 	d->tag = tag;
@@ -140,7 +140,6 @@ drain_step(struct bb_io *io)
 		if (!io_tell_agent(io, &(struct bb_mail){ .kind = BB_MAIL_DONE, .tag = d->tag }))
 			continue;
 		bb_list_remove(&d->node);
-		bb_mem_free(io->mem, d, sizeof(*d));
 		work++;
 	}
 	return work;

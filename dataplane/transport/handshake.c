@@ -8,7 +8,18 @@
 #include "zmtp/command.h"
 #include "zmtp/frame.h"
 
-static void
+/* False: there is no memory for it, and the session is closed: nothing may follow what was left out. */
+static bool
+push_or_close(struct bb_io *io, struct session *s, const uint8_t *p, size_t n)
+{
+	if (session_push(io, s, p, n))
+		return true;
+	session_turn_away(io, s, BB_IO_CLOSED_MEMORY, "memory");
+	return false;
+}
+
+/* False: the session was closed. */
+static bool
 send_ready(struct bb_io *io, struct session *s)
 {
 	uint8_t frame[BB_ZMTP_READY_MAX];
@@ -17,7 +28,7 @@ send_ready(struct bb_io *io, struct session *s)
 	const struct bb_zmtp_view identity = { o->identity, o->identity_len };
 
 	s->ready_sent = true;
-	session_push(io, s, frame,
+	return push_or_close(io, s, frame,
 		bb_zmtp_encode_ready(
 			frame, sizeof(frame), type, bb_zmtp_type_has_identity(type) ? &identity : NULL));
 }
@@ -38,8 +49,8 @@ session_greeted(struct bb_io *io, struct session *s)
 		return false;
 	}
 	const size_t n = bb_zmtp_greeting_output(&s->greeting, out, sizeof(out));
-	if (n > 0)
-		session_push(io, s, out, n);
+	if (n > 0 && !push_or_close(io, s, out, n))
+		return false;
 	if (g->state != BB_ZMTP_GREETING_DONE)
 		return true;
 	s->is_31 = bb_zmtp_greeting_is_31(g);
@@ -47,20 +58,20 @@ session_greeted(struct bb_io *io, struct session *s)
 	session_enter(io, s, SESSION_HANDSHAKE);
 	/* Our READY waits only for what it depends on: the side that the peer means, or a claim. */
 	if (!s->side->options->claims && !s->side->endpoint->shared_address)
-		send_ready(io, s);
+		return send_ready(io, s);
 	return true;
 }
 
 static void
 become_ready(struct bb_io *io, struct session *s)
 {
+	if (!s->ready_sent && !send_ready(io, s))
+		return;
 	session_enter(io, s, SESSION_READY);
 	s->counted_ready = s->was_ready = true;
 	s->last_ping_ns = io->now_ns;
 	BB_COUNT(s->side->row, BB_IO_HANDSHAKES, 1);
 	BB_COUNT(s->side->row, BB_IO_PEERS, 1);
-	if (!s->ready_sent)
-		send_ready(io, s);
 	session_timer_arm(io, s);
 }
 
@@ -215,6 +226,8 @@ session_granted(struct bb_io *io, struct session *s, const uint8_t *id, uint32_t
 		session_row_end(s->row);
 	}
 	become_ready(io, s);
+	if (s->state != SESSION_READY)
+		return;
 	ingress_resume(io, s);
 	if (!bb_list_linked(&s->ready_node))
 		bb_list_append(&io->ready, &s->ready_node); /* what came behind its READY was left unread */
@@ -275,8 +288,9 @@ session_pong(struct bb_io *io, struct session *s)
 	uint8_t frame[BB_ZMTP_PONG_MAX];
 	const struct bb_zmtp_view context = { s->pong_context, s->pong_len };
 
-	s->owes.pong = false;
-	session_push(io, s, frame, bb_zmtp_encode_pong(frame, sizeof(frame), context));
+	s->owes.pong = !session_push(io, s, frame, bb_zmtp_encode_pong(frame, sizeof(frame), context));
+	if (s->owes.pong)
+		session_want_control(io, s); /* next turn */
 }
 
 int

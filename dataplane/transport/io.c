@@ -388,15 +388,16 @@ allocate(struct bb_io *io)
 
 	io->out = bb_mem_zalloc(m, io->router_count * sizeof(*io->out));
 	io->inbox = bb_mem_zalloc(m, io->router_count * sizeof(*io->inbox));
+	io->drain = bb_mem_zalloc(m, (BB_ENDPOINTS_MAX + 1) * sizeof(*io->drain));
 	io->sides = bb_mem_zalloc(m, 2 * BB_ENDPOINTS_MAX * sizeof(struct side *));
 	io->sessions = bb_mem_zalloc(m, io->session_max * sizeof(struct session *));
 	io->generations = bb_mem_alloc(m, io->session_max * sizeof(*io->generations));
 	io->free_slots = bb_mem_alloc(m, io->session_max * sizeof(*io->free_slots));
 	io->rx_scratch = bb_mem_alloc(m, BB_BUFFER_BYTES);
 	io->tx_scratch = bb_mem_alloc(m, BB_BUFFER_BYTES);
-	const bool all = io->out != NULL && io->inbox != NULL && io->sides != NULL && io->sessions != NULL &&
-			 io->generations != NULL && io->free_slots != NULL && io->rx_scratch != NULL &&
-			 io->tx_scratch != NULL;
+	const bool all = io->out != NULL && io->drain != NULL && io->inbox != NULL && io->sides != NULL &&
+			 io->sessions != NULL && io->generations != NULL && io->free_slots != NULL &&
+			 io->rx_scratch != NULL && io->tx_scratch != NULL;
 	if (!all || bb_spans_init(&io->spans, io->pool, m, io->actor) != 0)
 		return -ENOMEM;
 	io->spans_made = true;
@@ -436,6 +437,8 @@ bb_io_create(const struct bb_io_options *o, struct bb_io **ret_io)
 		bb_batch_writer_init(&io->out[r], io->pool, io->actor);
 		io->inbox[r].group = BB_BUFFER_NONE;
 	}
+	for (uint32_t i = 0; i <= BB_ENDPOINTS_MAX; i++)
+		bb_list_init(&io->drain[i].node);
 	for (uint32_t slot = 0; slot < io->session_max; slot++) {
 		io->generations[slot] = 1;
 		io->free_slots[slot] = io->session_max - 1 - slot; /* the lowest is on top: rows stay dense */
@@ -503,10 +506,7 @@ bb_io_destroy(struct bb_io *io)
 		discard_deliveries(io);
 		bb_spans_fini(&io->spans);
 	}
-	for (struct bb_list *n; !bb_list_empty(&io->drains);) {
-		n = bb_list_pop(&io->drains);
-		bb_mem_free(m, bb_list_entry(n, struct drain, node), sizeof(struct drain));
-	}
+	bb_mem_free(m, io->drain, (BB_ENDPOINTS_MAX + 1) * sizeof(*io->drain));
 	for (uint32_t i = 0; io->sides != NULL && i < 2 * BB_ENDPOINTS_MAX; i++)
 		if (io->sides[i] != NULL)
 			bb_mem_free(m, io->sides[i], side_bytes(io));

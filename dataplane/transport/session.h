@@ -196,6 +196,7 @@ struct bb_io {
 	uint32_t free_count, session_max;
 	uint32_t stopped_count; /* sessions on all stopped lists */
 
+	struct drain *drain; /* [BB_ENDPOINTS_MAX + 1], the last for the node: ending takes no memory */
 	struct bb_list ready, flush, control, half_open, assembling, starved, drains, stopped_sides;
 	uint32_t half_open_count;
 	uint32_t evacuate_slot; /* where the next evacuation goes on */
@@ -258,8 +259,8 @@ bool session_control(struct bb_io *io, struct session *s);
 uint64_t session_routers(const struct bb_io *io, const struct session *s);
 /* Room for n octets at ctl.end, to be added to it; NULL: no memory. */
 uint8_t *session_ctl_room(struct bb_io *io, struct session *s, size_t n);
-/* Append octets to go out at the next border; without memory they are lost, and the peer notices by its time-out. */
-void session_push(struct bb_io *io, struct session *s, const uint8_t *p, size_t n);
+/* Append octets to go out at the next border. False: no memory. */
+bool session_push(struct bb_io *io, struct session *s, const uint8_t *p, size_t n);
 void session_ctl_release(struct bb_io *io, struct session *s);
 
 /* ingress.c: views into batches */
@@ -307,7 +308,7 @@ void egress_want_flush(struct bb_io *io, struct session *s);
 void egress_gauges(struct session *s);
 
 /* drain.c */
-/* 0 or -ENOMEM. */
+/* 0, or -EALREADY. */
 int drain_begin(struct bb_io *io, uint32_t scope, uint64_t deadline_ns, uint64_t tag);
 void drain_ended(struct bb_io *io, uint32_t router, uint32_t scope);
 uint32_t drain_step(struct bb_io *io);
