@@ -233,6 +233,7 @@ connect_persona(struct sim_world *w, struct sim_persona *p)
 	w->connects[w->connect_count++] = c;
 	p->tag = tag_make(w, TAG_CONNECT, p->number);
 	a.sin_port = htons((uint16_t)(SIM_OUT_PORT + p->number));
+	a.sin_addr.s_addr = htonl((uint32_t)p->tag); /* so that the listener knows which attempt it is */
 	memcpy(c->address, &a, sizeof(a));
 	c->side = (uint16_t)(p->endpoint * 2 + p->side);
 	snprintf(c->text, sizeof(c->text), "out:%u", (uint32_t)p->tag);

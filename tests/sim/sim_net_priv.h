@@ -51,6 +51,7 @@ struct sim_conn {
 	struct bb_list node, wait_node;
 	struct sim_net *net;
 	uint32_t id;
+	uint32_t to; /* IPv4 address that was connected to */
 	struct sim_pipe pipe[2];
 	struct sim_stream *stream[2];
 	bool left[2]; /* that end has been given up */

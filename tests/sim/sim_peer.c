@@ -336,11 +336,11 @@ reply(struct sim_persona *p, struct sim_buf *request)
 static void
 act(struct sim_persona *p, struct sim_item *i)
 {
-	struct sim_buf pong = { 0 };
-
+	if (p->malformed)
+		return; /* it would end what it must not end */
 	switch (i->kind) {
 	case SIM_ITEM_GREETING:
-		if (!p->said_ready && !p->malformed)
+		if (!p->said_ready)
 			say_ready(p);
 		break;
 	case SIM_ITEM_READY:
@@ -355,7 +355,6 @@ act(struct sim_persona *p, struct sim_item *i)
 			p->link->waits = false;
 		break;
 	}
-	sim_buf_fini(&pong);
 }
 
 /* --- those that break the protocol: never so that a whole message comes of it --- */
@@ -441,7 +440,7 @@ begin(struct sim_persona *p, struct sim_conn *c)
 	p->link->rx = (struct sim_rx){ .on_greeting = on_greeting, .on_frame = on_frame, .ctx = p->link };
 	p->link->broken_protocol = p->malformed;
 	p->link->outgoing = p->outgoing;
-	p->link->session_text = p->outgoing ? (uint32_t)p->tag : sim_conn_id(c);
+	p->link->session_text = p->outgoing ? sim_conn_to(c) : sim_conn_id(c);
 	p->out.len = 0;
 	p->read_total = 0;
 	p->said_greeting = p->said_ready = p->said_end = false;

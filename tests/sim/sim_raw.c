@@ -47,6 +47,12 @@ sim_conn_id(const struct sim_conn *c)
 	return c->id;
 }
 
+uint32_t
+sim_conn_to(const struct sim_conn *c)
+{
+	return c->to;
+}
+
 size_t
 sim_conn_write(struct sim_conn *c, const void *p, size_t n)
 {

@@ -462,6 +462,7 @@ transport_connect(struct bb_transport *b, const struct sockaddr *to, const struc
 	struct sim_conn *c = sim_conn_create(n, l->owner != NULL ? -1 : 1);
 	struct sim_stream *s = stream_create(t, c, 0);
 	s->connecting = true;
+	c->to = ntohl(((const struct sockaddr_in *)to)->sin_addr.s_addr);
 	if (l->owner == NULL && !l->raw) {
 		s->reason = BB_STREAM_REFUSED;
 		s->broken = true;

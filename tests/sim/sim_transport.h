@@ -78,6 +78,9 @@ struct sim_conn *sim_net_accept(struct sim_net *n, uint16_t port);
 
 uint32_t sim_conn_id(const struct sim_conn *c);
 
+/* The address that a transport gave when it connected: it names the attempt. */
+uint32_t sim_conn_to(const struct sim_conn *c);
+
 /* Bytes taken, as many as there is room for. */
 size_t sim_conn_write(struct sim_conn *c, const void *p, size_t n);
 
