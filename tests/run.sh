@@ -21,7 +21,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 ALL_SUITES="unit sim tcp control interop fuzz"
 PACKAGES="build-essential pkg-config meson ninja-build git python3 libdpdk-dev libhwloc-dev libjemalloc-dev
     libyaml-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcmocka-dev libzmq3-dev python3-zmq
-    clang-14 libclang-rt-14-dev iproute2 valgrind"
+    clang-14 libclang-rt-14-dev iproute2 man-db valgrind"
 
 usage()
 {
@@ -94,12 +94,17 @@ install_packages()
     $root apt-get update -qq && $root apt-get install -y -qq --no-install-recommends $missing
 }
 
-# configure DIR OPTION...: a build directory that exists is used again.
+# configure DIR OPTION...: a build directory that exists is used again, but looks anew for packages: those that came
+# since it was made bring tests.
 configure()
 {
     local dir=$1
     shift
-    [ -e "$dir/build.ninja" ] || /usr/bin/meson setup "$dir" "$@"
+    if [ -e "$dir/build.ninja" ]; then
+        /usr/bin/meson setup --reconfigure "$dir"
+    else
+        /usr/bin/meson setup "$dir" "$@"
+    fi
 }
 
 build()
@@ -125,7 +130,11 @@ meson_suite()
     timeout=$(sed -n 's/^Timeout: *//p' "$log" | tail -n 1)
     skip=$(sed -n 's/^Skipped: *//p' "$log" | tail -n 1)
     add "${ok:-0}" "$((${bad:-0} + ${timeout:-0}))" "${skip:-0}"
-    if [ $status -ne 0 ]; then
+    if [ "$((${ok:-0} + ${bad:-0} + ${timeout:-0} + ${skip:-0}))" -eq 0 ]; then
+        echo "FAILED: no test ran"
+        failed=$((failed + 1))
+        tail -n 20 "$log"
+    elif [ $status -ne 0 ]; then
         [ "$((${bad:-0} + ${timeout:-0}))" -gt 0 ] || failed=$((failed + 1))
         sed -n '/^=.*/,$p' "$log" | tail -n 80
     fi
