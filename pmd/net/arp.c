@@ -37,7 +37,7 @@ arp_solicit(struct bb_net *net, const struct neigh *n)
 {
 	static const uint8_t unknown[6];
 
-	send(net, n->state == NEIGH_PROBE ? n->mac : broadcast, OP_REQUEST, n->src.b + 12, unknown,
+	send(net, neigh_ask_directly(n) ? n->mac : broadcast, OP_REQUEST, n->src.b + 12, unknown,
 		n->ip.b + 12);
 }
 

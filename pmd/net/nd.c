@@ -78,7 +78,7 @@ solicited_node(const struct bb_ip *ip)
 void
 nd_solicit(struct bb_net *net, const struct neigh *n)
 {
-	if (n->state == NEIGH_PROBE) {
+	if (neigh_ask_directly(n)) {
 		struct bb_net_tx *tx = build(net, NS, 0, &n->ip, OPT_SOURCE_MAC, &n->src, &n->ip);
 		if (tx != NULL) {
 			net_eth_fill(net, tx, n->mac, 0x86dd);

@@ -6,9 +6,14 @@
  *   FREE ---------------> INCOMPLETE ---------> REACHABLE <----------------+
  *    ^    three questions  |    ^ another's news     |                     | answer, or TCP
  *    +---- unanswered -----+    +----> STALE <-------+                     | moves forward
- *    |                                   | packet out                      |
- *    |                                   v      5 s                        |
- *    +--- three questions unanswered - PROBE <------- DELAY ---------------+
+ *                                        |   ^ three questions unanswered    |
+ *                             packet out |   |                               |
+ *                                        v   |        5 s                    |
+ *                                       DELAY ------> PROBE -----------------+
+ *
+ * Unlike RFC 4861 an entry whose questions stay unanswered keeps its address: there is no other way to the
+ * peer, and where questions get lost, segments may still get through; so an outage longer than the
+ * questions does not cost established connections a resolution on top. The third question goes to all.
  *
  * Up to three packets wait for an answer. The table is bounded: a full one gives up its longest idle entry.
  */
@@ -313,7 +318,10 @@ step(struct bb_net *net, struct neigh *n)
 		return;
 	}
 	CTR(net, NEIGH_FAILED);
-	entry_free(net, n);
+	if (n->state == NEIGH_INCOMPLETE)
+		entry_free(net, n);
+	else
+		n->state = NEIGH_STALE;
 }
 
 void

@@ -191,6 +191,12 @@ void neigh_confirm(struct bb_net *net, uint32_t idx, uint32_t gen);
 /* An address was seen with this station; solicited: it answers our question. */
 void neigh_learn(struct bb_net *net, struct neigh *n, const uint8_t *mac, bool solicited, bool override);
 void neigh_poll(struct bb_net *net);
+/* A known station is asked itself twice, then everybody: it may have moved. */
+static inline bool
+neigh_ask_directly(const struct neigh *n)
+{
+	return n->state == NEIGH_PROBE && n->tries <= 2;
+}
 static inline uint32_t
 neigh_index(const struct bb_net *net, const struct neigh *n)
 {

@@ -225,6 +225,8 @@ conn_set_mss(struct bb_net *net, struct bb_tcp *c)
 	if (mss < MSS_MIN)
 		mss = MSS_MIN;
 	c->mss = (uint16_t)(mss - (c->flags & TF_TS ? 12 : 0));
+	if (c->cwnd < c->mss)
+		c->cwnd = c->mss; /* it has grown beyond a window cut down to a segment */
 }
 
 struct bb_tcp *

@@ -320,7 +320,8 @@ take_cookie(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s)
 {
 	struct syn_entry e = { .key = s->pkt->key, .irs = s->seq - 1, .iss = s->ack - 1 };
 
-	if (s->flags & (TH_SYN | TH_RST | TH_FIN))
+	/* With a FIN it may be: the first ACK was lost, and the client had nothing to say. */
+	if (s->flags & (TH_SYN | TH_RST))
 		return false;
 	/* None was sent lately: then it cannot be one, and guessing is of no use. */
 	if (net->tcp->cookie_last_ms == 0 ||

@@ -364,6 +364,7 @@ delayed_ack(struct bb_net *net, struct bb_tcp *c, uint32_t len)
 static void
 take_fin(struct bb_net *net, struct bb_tcp *c)
 {
+	rcv_free_ooo(net, c); /* what a broken peer sent behind its FIN */
 	c->rcv_nxt++;
 	c->flags = (c->flags | TF_FIN_RCVD | TF_ACK_NOW) & ~TF_FIN_OOO;
 	conn_event(net, c, EV_READABLE);

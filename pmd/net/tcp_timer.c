@@ -97,6 +97,7 @@ suspect_blackhole(struct bb_net *net, struct bb_tcp *c)
 	c->path_mtu = (uint16_t)(floor_mss + (is4 ? 40 : 60));
 	c->pmtu_raise_s = (uint32_t)(net->now_ns / BB_SEC) + 600;
 	c->rexmit_full = 0;
+	c->backoff = 0; /* these time-outs said nothing about congestion */
 	conn_set_mss(net, c);
 }
 

@@ -34,6 +34,7 @@ struct wire {
 	uint64_t hole_from_ns, hole_until_ns; /* nothing passes */
 	/* state */
 	uint64_t busy_until_ns;
+	uint64_t burst_end_ns; /* at the latest, or rare packets would be lost for minutes */
 	bool in_burst;
 };
 
@@ -85,7 +86,7 @@ struct sim {
 	struct ev **heap;
 	uint32_t heap_count, heap_size;
 	uint64_t hash; /* over every packet sent, and when */
-	uint64_t packets, attack_one_in;
+	uint64_t packets, attack_one_in, attack_at_ns;
 	bool attack_known; /* the attacker knows the ports */
 	bool v6, failed, verbose;
 	uint64_t limit_ns, tick_ns;
