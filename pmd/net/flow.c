@@ -73,6 +73,15 @@ bb_flow_prefetch(const struct bb_flow *f, uint64_t hash)
 }
 
 uint32_t
+bb_flow_guess(const struct bb_flow *f, uint64_t hash)
+{
+	const struct bb_flow_bucket *b = &f->buckets[hash & f->mask];
+	const uint32_t bits = match(b, tag_of(hash));
+
+	return bits != 0 ? b->refs[__builtin_ctz(bits)] : BB_FLOW_NONE;
+}
+
+uint32_t
 bb_flow_find(const struct bb_flow *f, const struct bb_flow_key *key, uint64_t hash)
 {
 	const uint8_t tag = tag_of(hash);

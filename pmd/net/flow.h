@@ -59,6 +59,12 @@ bb_flow_hash(const struct bb_flow *f, const struct bb_flow_key *key)
 /* First stage of a burst: bring the bucket of this hash closer. */
 void bb_flow_prefetch(const struct bb_flow *f, uint64_t hash);
 
+/*
+ * Second stage: what the key most probably refers to, by its tag alone, so that nothing of it is touched yet;
+ * BB_FLOW_NONE if there is nothing of this tag in its bucket.
+ */
+uint32_t bb_flow_guess(const struct bb_flow *f, uint64_t hash);
+
 /* BB_FLOW_NONE if there is none. */
 uint32_t bb_flow_find(const struct bb_flow *f, const struct bb_flow_key *key, uint64_t hash);
 

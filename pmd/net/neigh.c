@@ -149,7 +149,10 @@ struct neigh *
 neigh_get(struct bb_net *net, const struct bb_ip *ip, const struct bb_ip *src)
 {
 	struct neigh_table *t = &net->neighs;
-	struct neigh *n = neigh_find(net, ip);
+	struct neigh *n = net->last_neigh;
+
+	if (n == NULL || n->gen != net->last_neigh_gen || n->state == NEIGH_FREE || !bb_ip_eq(&n->ip, ip))
+		n = neigh_find(net, ip);
 
 	if (n == NULL) {
 		uint32_t *free_head = &t->heads[t->head_mask + 1];
@@ -166,6 +169,8 @@ neigh_get(struct bb_net *net, const struct bb_ip *ip, const struct bb_ip *src)
 		*head = idx;
 	}
 	n->used_ns = net->now_ns;
+	net->last_neigh = n;
+	net->last_neigh_gen = n->gen;
 	return n;
 }
 

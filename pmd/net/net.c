@@ -329,7 +329,13 @@ dispatch(struct bb_net *net, struct pkt *p)
 	}
 }
 
-/* Three stages, so that the memory that a burst needs is fetched in parallel. */
+static bool
+is_tcp(const struct pkt *p)
+{
+	return p->proto == IPPROTO_TCP_NR && p->l4_len >= 20;
+}
+
+/* In stages, so that the memory that a burst needs is fetched in parallel. */
 static void
 input_stage(struct bb_net *net, const struct bb_net_rx *rx, uint32_t n)
 {
@@ -342,7 +348,7 @@ input_stage(struct bb_net *net, const struct bb_net_rx *rx, uint32_t n)
 			net->conf.edge->rx_put(net->conf.edge_ctx, rx[i].buf);
 			continue;
 		}
-		if (p->proto == IPPROTO_TCP_NR && p->l4_len >= 20) {
+		if (is_tcp(p)) {
 			p->key.rport = bb_load_be16(p->l4);
 			p->key.lport = bb_load_be16(p->l4 + 2);
 			p->hash = bb_flow_hash(&net->flow, &p->key);
@@ -350,17 +356,16 @@ input_stage(struct bb_net *net, const struct bb_net_rx *rx, uint32_t n)
 		}
 		count++;
 	}
+	for (uint32_t i = 0; i < count; i++)
+		if (is_tcp(&pkts[i]))
+			tcp_prefetch(net, bb_flow_guess(&net->flow, pkts[i].hash));
 	const uint32_t gen = net->flow.gen;
+	for (uint32_t i = 0; i < count; i++)
+		if (is_tcp(&pkts[i]))
+			pkts[i].ref = bb_flow_find(&net->flow, &pkts[i].key, pkts[i].hash);
 	for (uint32_t i = 0; i < count; i++) {
 		struct pkt *p = &pkts[i];
-		if (p->proto == IPPROTO_TCP_NR && p->l4_len >= 20) {
-			p->ref = bb_flow_find(&net->flow, &p->key, p->hash);
-			tcp_prefetch(net, p->ref);
-		}
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		struct pkt *p = &pkts[i];
-		if (gen != net->flow.gen && p->proto == IPPROTO_TCP_NR && p->l4_len >= 20)
+		if (gen != net->flow.gen && is_tcp(p))
 			p->ref = bb_flow_find(&net->flow, &p->key, p->hash);
 		dispatch(net, p);
 		if (!p->held)

@@ -129,6 +129,8 @@ struct bb_net {
 	uint64_t addr_due_ns;
 	struct neigh_table neighs;
 	struct rate icmp_rate;
+	struct neigh *last_neigh; /* of the packet before: floods come from one router */
+	uint32_t last_neigh_gen;
 
 	struct bb_pool blocks;
 	struct bb_flow flow;

@@ -11,7 +11,7 @@ tcp_prefetch(struct bb_net *net, uint32_t ref)
 	if (ref == BB_FLOW_NONE || BB_FLOW_KIND(ref) != BB_FLOW_CONN)
 		return;
 	const uint8_t *c = (const uint8_t *)conn_at(net, BB_FLOW_IDX(ref));
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 8; i++)
 		__builtin_prefetch(c + i * BB_CACHE_LINE);
 }
 

@@ -36,7 +36,7 @@ listener_find(struct bb_net *net, const struct bb_ip *ip, uint16_t port)
 {
 	struct bb_tcp_listener *any = NULL;
 
-	for (uint32_t i = 0; i < net->conf.listeners_max; i++) {
+	for (uint32_t i = 0; i < net->tcp->listeners_used; i++) {
 		struct bb_tcp_listener *l = &net->tcp->listeners[i];
 		if (!l->used || l->port != port)
 			continue;
@@ -69,6 +69,9 @@ bb_tcp_listen(struct bb_net *net, const struct bb_ip *ip, uint16_t port, uint32_
 	*slot = (struct bb_tcp_listener){
 		.ip = *ip, .port = port, .used = true, .backlog = backlog, .accept = accept, .ctx = ctx
 	};
+	const uint32_t at = (uint32_t)(slot - net->tcp->listeners);
+	if (at >= net->tcp->listeners_used)
+		net->tcp->listeners_used = at + 1;
 	*ret = slot;
 	return 0;
 }
@@ -215,7 +218,7 @@ send_cookie(struct bb_net *net, const struct seg *s, uint8_t bits)
 }
 
 void
-listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, uint32_t iss)
+listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, const uint32_t *iss)
 {
 	const uint8_t bits = syn_bits(net, s);
 	uint32_t idx = BB_POOL_NONE;
@@ -228,7 +231,8 @@ listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, uint32_
 		return;
 	}
 	struct syn_entry *e = syn_at(net, idx);
-	*e = (struct syn_entry){ .key = s->pkt->key, .irs = s->seq, .iss = iss };
+	*e = (struct syn_entry){ .key = s->pkt->key, .irs = s->seq };
+	e->iss = iss != NULL ? *iss : tcp_isn(net, &e->key);
 	e->ts_recent = s->opt.tsval;
 	e->mss = syn_mss(s);
 	e->bits = bits;
@@ -369,7 +373,7 @@ listen_input(struct bb_net *net, struct seg *s)
 		CTR(net, DROP_TCP_FLAGS);
 		return;
 	}
-	listen_syn(net, l, s, tcp_isn(net, &s->pkt->key));
+	listen_syn(net, l, s, NULL);
 }
 
 static void
@@ -422,7 +426,7 @@ syn_input(struct bb_net *net, uint32_t idx, struct seg *s)
 		/* The client began anew (RFC 9293 3.10.7.4, fourth: a passive open returns to LISTEN). */
 		struct bb_tcp_listener *l = listener_find(net, &e->key.local, e->key.lport);
 		syn_free(net, idx);
-		listen_syn(net, l, s, tcp_isn(net, &s->pkt->key));
+		listen_syn(net, l, s, NULL);
 		return;
 	}
 	if (!(s->flags & TH_ACK)) {

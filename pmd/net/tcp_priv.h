@@ -344,6 +344,7 @@ struct tcp_core {
 	uint32_t dirty_head, dirty_tail;
 	uint32_t event_head, event_tail;
 	struct bb_tcp_listener *listeners;
+	uint32_t listeners_used; /* none in use lies behind this many */
 	uint32_t syn_head[SYN_RETRY_LISTS],
 		syn_tail[SYN_RETRY_LISTS]; /* by due time, one list per retry count */
 	uint32_t tw_head, tw_tail;	   /* by expiry: the duration is the same for all */
@@ -417,8 +418,8 @@ void syn_input(struct bb_net *net, uint32_t idx, struct seg *s);
 void syn_poll(struct bb_net *net);
 uint64_t syn_deadline(const struct bb_net *net);
 struct bb_tcp_listener *listener_find(struct bb_net *net, const struct bb_ip *ip, uint16_t port);
-/* A SYN for listener l, iss of our choice. */
-void listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, uint32_t iss);
+/* A SYN for listener l; iss NULL: that of RFC 6528. */
+void listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, const uint32_t *iss);
 
 /* tcp_tw.c */
 void tw_enter(struct bb_net *net, struct bb_tcp *c);

@@ -129,7 +129,7 @@ tw_input(struct bb_net *net, uint32_t idx, struct seg *s)
 				iss = e->snd_nxt + UINT16_MAX + 2;
 			CTR(net, TW_REUSED);
 			tw_free(net, idx);
-			listen_syn(net, l, s, iss);
+			listen_syn(net, l, s, &iss);
 			return;
 		}
 	}

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../net/oracle.h"
 #include "base/rand.h"
+#include "net/oracle.h"
 #include "net/tcp_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,12 +40,12 @@ struct world {
 
 static uint8_t stream[STREAM * 2];
 
-#define require(x)                                                                                           \
-	do {                                                                                                 \
-		if (!(x)) {                                                                                  \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #x);                                      \
-			abort();                                                                             \
-		}                                                                                            \
+#define require(x)                                                      \
+	do {                                                            \
+		if (!(x)) {                                             \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #x); \
+			abort();                                        \
+		}                                                       \
 	} while (0)
 
 static uint8_t
