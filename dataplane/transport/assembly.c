@@ -124,6 +124,7 @@ assembly_finish(struct bb_io *io, struct session *s)
 
 	bool idle;
 	const uint64_t left = ingress_window_left(io, s, &idle);
+	s->rx_need = (uint32_t)a->total;
 	if (a->total > left && !idle)
 		return STOP_WINDOW;
 	struct bb_batch_writer *w = &io->out[s->router];

@@ -17,6 +17,7 @@
 #include "zmtp/frame.h"
 
 #define VIEW_PIECES 16
+#define SESSIONS_RESUMED 16 /* per window and turn, and of those that waited for memory */
 
 enum scan_result {
 	SCAN_WHOLE,   /* canonical, all there */
@@ -62,16 +63,24 @@ ingress_reserve(struct bb_io *io, uint32_t router, enum bb_pool_use use, uint32_
 	return bb_batch_reserve(&io->out[router], use, bytes, words);
 }
 
+static uint64_t
+window_left(const struct bb_io *io, const struct window *w)
+{
+	const uint64_t outstanding = w->sent - w->done;
+	const uint32_t limit = io->fabric->sizes.window_bytes;
+
+	return outstanding < limit ? limit - outstanding : 0;
+}
+
 /* Bytes that may still go to the session's router; *ret_idle: nothing is outstanding, so one message of any
  * size may. */
 uint64_t
 ingress_window_left(const struct bb_io *io, const struct session *s, bool *ret_idle)
 {
-	const uint64_t outstanding = s->side->window[s->router].sent - s->side->window[s->router].done;
-	const uint32_t limit = io->fabric->sizes.window_bytes;
+	const struct window *w = &s->side->window[s->router];
 
-	*ret_idle = outstanding == 0;
-	return outstanding < limit ? limit - outstanding : 0;
+	*ret_idle = w->sent == w->done;
+	return window_left(io, w);
 }
 
 void
@@ -94,6 +103,7 @@ ingress_put_message(struct bb_io *io, struct session *s, const struct iovec *iov
 	const uint64_t left = ingress_window_left(io, s, &idle);
 	const uint32_t all = s->id_len + len;
 
+	s->rx_need = all;
 	if (all > left && !idle)
 		return STOP_WINDOW;
 	const int error = ingress_reserve(io, s->router, BB_POOL_DATA, all, BB_RUN_WORDS + 1);
@@ -187,6 +197,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	if (*ret_scan != SCAN_WHOLE)
 		return 0;
 	if (len > left && !idle) {
+		s->rx_need = len;
 		*ret_stop = STOP_WINDOW;
 		return 0;
 	}
@@ -221,6 +232,7 @@ take_run(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 				break;
 		}
 		if (bb_unlikely(len > left)) {
+			s->rx_need = len;
 			*ret_stop = STOP_WINDOW;
 			break;
 		}
@@ -361,33 +373,52 @@ read_all(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum s
 	return pos;
 }
 
-static void
-stop_reading(struct bb_io *io, struct session *s)
+static struct window *
+window_of(const struct session *s)
 {
-	struct side *side = s->side;
+	return &s->side->window[s->router];
+}
 
+static bool
+somebody_waits(const struct window *w)
+{
+	return !bb_list_empty(&w->waiting) || !bb_list_empty(&w->again);
+}
+
+/* Not read until ingress_resume(). */
+static void
+stop_reading(struct bb_io *io, struct session *s, struct bb_list *list)
+{
 	s->rx_stopped = true;
-	bb_list_append(&side->stopped, &s->ready_node);
-	if (!bb_list_linked(&side->stopped_node))
-		bb_list_append(&io->stopped_sides, &side->stopped_node);
-	side->stopped_count++;
+	s->rx_turn = false;
+	bb_list_append(list, &s->ready_node);
 	io->stopped_count++;
-	BB_GAUGE(s->row, BB_SESSION_RX_STOPPED, 1);
 	session_timer_arm(io, s); /* the peer is shown life more often now */
+}
+
+static void
+wait_for_window(struct bb_io *io, struct session *s, bool first)
+{
+	struct window *w = window_of(s);
+
+	if (!bb_list_linked(&w->node))
+		bb_list_append(&io->windows, &w->node);
+	stop_reading(io, s, first ? &w->again : &w->waiting);
+	BB_GAUGE(s->row, BB_SESSION_RX_STOPPED, 1);
 }
 
 void
 ingress_resume(struct bb_io *io, struct session *s)
 {
-	struct side *side = s->side;
+	struct window *w = window_of(s);
 
 	if (!s->rx_stopped)
 		return;
 	s->rx_stopped = false;
 	s->last_rx_ns = io->now_ns; /* our own time-outs were suspended: they begin anew */
 	bb_list_remove(&s->ready_node);
-	if (--side->stopped_count == 0)
-		bb_list_remove(&side->stopped_node);
+	if (!somebody_waits(w))
+		bb_list_remove(&w->node);
 	io->stopped_count--;
 	BB_GAUGE(s->row, BB_SESSION_RX_STOPPED, 0);
 }
@@ -400,25 +431,39 @@ ingress_window(struct bb_io *io, struct side *side, uint32_t router, uint64_t do
 	side->window[router].done = done;
 }
 
-/* Let some stopped sessions of each side whose window has room read again; the rest next turn. */
+/* Let those that come first read again, as far as the window has room for what stopped them. */
+static void
+open_window(struct bb_io *io, struct window *w)
+{
+	uint32_t budget = SESSIONS_RESUMED;
+
+	bb_list_splice(&w->again, &w->waiting);
+	bb_list_move_all(&w->waiting, &w->again);
+	bool idle = w->sent == w->done;
+	uint64_t left = window_left(io, w);
+	bb_list_for_each(n, &w->waiting)
+	{
+		struct session *s = bb_list_entry(n, struct session, ready_node);
+		if ((s->rx_need > left && !idle) || budget-- == 0)
+			break;
+		left -= s->rx_need < left ? s->rx_need : left;
+		idle = false;
+		ingress_resume(io, s);
+		s->rx_turn = true;
+		bb_list_append(&io->ready, &s->ready_node);
+	}
+}
+
 void
 ingress_open_windows(struct bb_io *io)
 {
-	bb_list_for_each(node, &io->stopped_sides)
-	{
-		struct side *side = bb_list_entry(node, struct side, stopped_node);
-		uint32_t budget = 16;
-		bb_list_for_each(n, &side->stopped)
-		{
-			struct session *s = bb_list_entry(n, struct session, ready_node);
-			bool idle;
-			if (ingress_window_left(io, s, &idle) == 0 && !idle)
-				continue;
-			if (budget-- == 0)
-				break;
-			ingress_resume(io, s);
-			bb_list_append(&io->ready, &s->ready_node);
-		}
+	bb_list_for_each(n, &io->windows) open_window(io, bb_list_entry(n, struct window, node));
+	if (bb_pool_free_count(io->pool) <= io->pool->reserve)
+		return;
+	for (uint32_t i = 0; i < SESSIONS_RESUMED && !bb_list_empty(&io->starved); i++) {
+		struct session *s = bb_list_entry(io->starved.next, struct session, ready_node);
+		ingress_resume(io, s);
+		bb_list_append(&io->ready, &s->ready_node);
 	}
 }
 
@@ -458,6 +503,14 @@ ingress_read(struct bb_io *io, struct session *s)
 		return 0;
 	}
 
+	const bool turn = s->rx_turn;
+	s->rx_turn = false;
+	if (s->state == SESSION_READY && !turn && somebody_waits(window_of(s))) {
+		s->rx_need = 1;
+		wait_for_window(io, s, false);
+		return 0;
+	}
+
 	const size_t max = s->state < SESSION_READY ? BB_HALF_OPEN_BYTES : BB_VIEW_MAX;
 	const size_t pieces = bb_stream_rx_view(s->stream, iov, VIEW_PIECES, max);
 	const uint8_t *p = pieces == 0 ? NULL : gather(io, iov, pieces, &len);
@@ -471,13 +524,13 @@ ingress_read(struct bb_io *io, struct session *s)
 
 	switch (stop) {
 	case STOP_WINDOW:
-		stop_reading(io, s);
+		wait_for_window(io, s, turn && pos == 0);
 		return (uint32_t)pos;
 	case STOP_STUCK:
 		bb_list_append(&io->ready, &s->ready_node);
 		return (uint32_t)pos;
 	case STOP_STARVED:
-		bb_list_append(&io->starved, &s->ready_node);
+		stop_reading(io, s, &io->starved);
 		return (uint32_t)pos;
 	case STOP_NOT:
 	case STOP_MORE:

@@ -120,8 +120,11 @@ on_endpoint(struct bb_io *io, const struct bb_endpoint *e)
 		side->index = index;
 		side->number = (uint8_t)i;
 		side->row = bb_counters_io_side(io->counters, io->index, index);
-		bb_list_init(&side->stopped);
-		bb_list_init(&side->stopped_node);
+		for (uint32_t r = 0; r < io->router_count; r++) {
+			bb_list_init(&side->window[r].node);
+			bb_list_init(&side->window[r].waiting);
+			bb_list_init(&side->window[r].again);
+		}
 		io->sides[index] = side;
 	}
 	if (sides[0] == NULL || sides[1] == NULL)
@@ -265,16 +268,11 @@ read_sessions(struct bb_io *io)
 	uint32_t bytes = 0;
 
 	ingress_open_windows(io);
-	if (!bb_list_empty(&io->starved) && bb_pool_free_count(io->pool) > io->pool->reserve) {
-		while (!bb_list_empty(&io->starved))
-			bb_list_append(&io->ready, bb_list_pop(&io->starved));
-	}
 	/* Only those that stand there now; who has more to read goes to the end of the rotation. */
 	bb_list_move_all(&now, &io->ready);
 	while (bytes < TURN_READ_BYTES && !bb_list_empty(&now))
 		bytes += ingress_read(io, bb_list_entry(now.next, struct session, ready_node));
-	while (!bb_list_empty(&io->ready)) /* the rest keeps its place in front of them */
-		bb_list_append(&now, bb_list_pop(&io->ready));
+	bb_list_splice(&now, &io->ready); /* the rest keeps its place in front of them */
 	bb_list_move_all(&io->ready, &now);
 	return bytes;
 }
@@ -424,7 +422,7 @@ bb_io_create(const struct bb_io_options *o, struct bb_io **ret_io)
 	io->session_max = o->session_max;
 	io->assembling_max = (uint64_t)io->pool->count * BB_BUFFER_BYTES / 4 / o->fabric->sizes.io_count;
 	struct bb_list *lists[] = { &io->ready, &io->flush, &io->control, &io->half_open, &io->assembling,
-		&io->starved, &io->drains, &io->stopped_sides };
+		&io->starved, &io->drains, &io->windows };
 	for (size_t i = 0; i < BB_ARRAY_LEN(lists); i++)
 		bb_list_init(lists[i]);
 	bb_wheel_init(&io->wheel, 0);

@@ -75,7 +75,7 @@ struct ctl {
 };
 
 struct session {
-	struct bb_list ready_node;	/* io->ready, or stopped on its side, or io->starved */
+	struct bb_list ready_node;	/* io->ready, or waiting for its window, or io->starved */
 	struct bb_list flush_node;	/* io->flush */
 	struct bb_list control_node;	/* io->control */
 	struct bb_list half_open_node;	/* io->half_open, oldest first */
@@ -102,7 +102,8 @@ struct session {
 	bool too_slow;	    /* lost a copy and is to be disconnected for it */
 	bool credit;	    /* it is a consumer that routers send only what it has credit for */
 	bool tx_refused;    /* the transport took less than it was given, and has not asked again */
-	bool rx_stopped;    /* not read: input window used up */
+	bool rx_stopped;    /* not read: input window used up, or no memory */
+	bool rx_turn;	    /* it waited for its window, and may read although others do */
 	bool was_ready;	    /* its handshake succeeded */
 	bool counted_ready; /* in the peers gauge */
 	bool upstream_told; /* took subscriptions since the last UPSTREAM_ROOM */
@@ -121,6 +122,7 @@ struct session {
 	struct bb_zmtp_greeting greeting;
 	struct assembly assembly;
 	struct scan scan;
+	uint32_t rx_need; /* octets of the message that did not fit its window */
 	struct ctl ctl;
 	struct bb_sendq sendq;
 	uint64_t credit_msgs_told,
@@ -136,6 +138,17 @@ struct session {
 	uint8_t *attach_id; /* what the peer announced, until it is attached */
 };
 
+/*
+ * What a router still takes in from one side. Sessions that found no room wait, and come first: nobody reads past
+ * them, so that a large message gets its turn and a window that opens a little serves all in rotation.
+ */
+struct window {
+	uint64_t sent, done;	/* bytes of messages, totals */
+	struct bb_list node;	/* io->windows while somebody waits */
+	struct bb_list waiting; /* sessions, oldest first */
+	struct bb_list again;	/* those that were let go on and found no room: before all others */
+};
+
 /* One side of one endpoint on this I/O core. */
 struct side {
 	uint16_t index;
@@ -144,13 +157,8 @@ struct side {
 	const struct bb_endpoint *endpoint;
 	const struct bb_side_options *options;
 	struct bb_io_side_row *row;
-	struct bb_list stopped_node; /* io->stopped_sides while stopped is not empty */
-	struct bb_list stopped;	     /* sessions not read until the window opens */
-	uint32_t stopped_count;
 	uint32_t session_count; /* all states */
-	struct {
-		uint64_t sent, done; /* bytes of messages, totals */
-	} window[];		     /* per router */
+	struct window window[]; /* per router */
 };
 
 struct drain {
@@ -194,10 +202,10 @@ struct bb_io {
 	uint32_t *generations;
 	uint32_t *free_slots;
 	uint32_t free_count, session_max;
-	uint32_t stopped_count; /* sessions on all stopped lists */
+	uint32_t stopped_count; /* sessions that are not read */
 
 	struct drain *drain; /* [BB_ENDPOINTS_MAX + 1], the last for the node: ending takes no memory */
-	struct bb_list ready, flush, control, half_open, assembling, starved, drains, stopped_sides;
+	struct bb_list ready, flush, control, half_open, assembling, starved, drains, windows;
 	uint32_t half_open_count;
 	uint32_t evacuate_slot; /* where the next evacuation goes on */
 	bool spans_made;
@@ -276,7 +284,7 @@ enum stop {
 uint32_t ingress_read(struct bb_io *io, struct session *s);
 void ingress_window(struct bb_io *io, struct side *side, uint32_t router, uint64_t done);
 void ingress_open_windows(struct bb_io *io);
-void ingress_resume(struct bb_io *io, struct session *s); /* off its side's stopped list */
+void ingress_resume(struct bb_io *io, struct session *s); /* it waits for its window or memory no more */
 /* Room for a run in the batch of a router; publishes first if need be. 0, -EAGAIN: ring full, -ENOBUFS: no
  * buffer. */
 int ingress_reserve(struct bb_io *io, uint32_t router, enum bb_pool_use use, uint32_t bytes, uint32_t words);

@@ -497,6 +497,10 @@ read_entry(struct env *e, uint32_t r, const struct bb_run *run, struct bb_batch_
 void
 env_window(struct env *e, uint32_t router, uint16_t side, uint64_t done)
 {
+	uint64_t *last = &e->window[router][side];
+
+	*last = bb_max_u64(*last, done); /* a total never goes back */
+	done = *last;
 	env_push(e, router,
 		&(struct bb_delivery){
 			.kind = BB_DELIVERY_WINDOW, .total = done, .buffer = BB_BUFFER_NONE, .side = side });

@@ -88,7 +88,8 @@ struct env {
 	bb_handle handles[64]; /* by name */
 	uint16_t sides[64];    /* of those */
 	uint32_t handle_count;
-	uint64_t input[ENV_ROUTERS][ENV_SIDES]; /* octets that count against windows */
+	uint64_t input[ENV_ROUTERS][ENV_SIDES];	 /* octets that count against windows */
+	uint64_t window[ENV_ROUTERS][ENV_SIDES]; /* of these, done with, as was told */
 	uint64_t msgs[ENV_ROUTERS][ENV_SIDES];
 	uint64_t delivered[ENV_SIDES];
 	bool hold_windows, hold_grants, hold_gone, stalled; /* what routers do not do */

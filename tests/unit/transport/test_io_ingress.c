@@ -154,6 +154,56 @@ a_window_that_is_used_up_stops_and_resumes(void **state)
 	env_close(&e);
 }
 
+/* A window that opens by one message at a time: producers take turns. */
+static void
+producers_resume_in_rotation(void **state)
+{
+	struct env e;
+	struct peer *p[20];
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .window_bytes = SMALL_WINDOW });
+	e.hold_windows = true;
+	for (int i = 0; i < 20; i++)
+		p[i] = env_join(&e, 0, 1, "PUSH", "");
+	for (int i = 0; i < 20; i++)
+		send_bodies(p[i], 'x', 98, 50);
+	env_run(&e);
+	for (int i = 0; i < 60; i++) {
+		env_window(&e, 0, 0, e.input[0][0] - 900);
+		(void)env_turn(&e);
+		(void)env_turn(&e);
+	}
+	for (char name = 'a'; name < 'a' + 20; name++)
+		assert_in_range(env_row(&e, name)->c[BB_SESSION_RECEIVED], 2, 13);
+	env_close(&e);
+}
+
+/* One that needs the whole window is not passed by small ones for ever. */
+static void
+a_large_message_gets_its_turn(void **state)
+{
+	struct env e;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .window_bytes = SMALL_WINDOW });
+	e.hold_windows = true;
+	struct peer *small = env_join(&e, 0, 1, "PUSH", "");
+	struct peer *large = env_join(&e, 0, 1, "PUSH", "");
+	send_bodies(small, 'x', 98, 3);
+	env_run(&e);
+	uint8_t body[2000] = { 0 };
+	peer_frame(large, 0, body, sizeof(body));
+	for (int i = 0; i < 40 && env_row(&e, 'b')->c[BB_SESSION_RECEIVED] == 0; i++) {
+		send_bodies(small, 'x', 98, 1);
+		const uint64_t before = e.input[0][0];
+		env_window(&e, 0, 0, before < 200 ? 0 : before - 200); /* always something outstanding ... */
+		(void)env_turn(&e);
+		if (e.input[0][0] == before && i % 4 == 0)
+			env_windows(&e); /* ... unless nobody sends any more */
+	}
+	assert_int_equal(env_row(&e, 'b')->c[BB_SESSION_RECEIVED], 1);
+	env_close(&e);
+}
+
 static void
 only_the_window_that_opens_lets_its_sessions_read(void **state)
 {
@@ -207,6 +257,31 @@ a_ring_that_is_full_loses_nothing(void **state)
 	env_close(&e);
 }
 
+/* Without a buffer nobody reads; nothing is lost and no time-out of ours counts. */
+static void
+starved_sessions_wait_for_memory(void **state)
+{
+	struct env e;
+	uint32_t taken[64], count = 0;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .buffers = 8 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	(void)env_log(&e, 0);
+	while ((taken[count] = bb_pool_get(&e.pool, BB_POOL_DATA)) != BB_BUFFER_NONE)
+		count++;
+	for (int i = 0; i < 40; i++)
+		send_bodies(p, 'x', 1000, 2);
+	for (int i = 0; i < 70; i++)
+		send_bodies(p, 'y', 1000, 1);
+	env_pass(&e, 95 * BB_SEC);
+	assert_false(p->destroyed);
+	for (uint32_t i = 0; i < count; i++)
+		bb_pool_put(&e.pool, taken[i], 1);
+	env_run(&e);
+	assert_int_equal(e.msgs[0][0], 150);
+	env_close(&e);
+}
+
 int
 main(void)
 {
@@ -216,8 +291,11 @@ main(void)
 		cmocka_unit_test(messages_before_a_bad_frame_are_routed),
 		cmocka_unit_test(limits_hold_for_short_long_and_odd_messages),
 		cmocka_unit_test(a_window_that_is_used_up_stops_and_resumes),
+		cmocka_unit_test(producers_resume_in_rotation),
+		cmocka_unit_test(a_large_message_gets_its_turn),
 		cmocka_unit_test(only_the_window_that_opens_lets_its_sessions_read),
 		cmocka_unit_test(a_ring_that_is_full_loses_nothing),
+		cmocka_unit_test(starved_sessions_wait_for_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
