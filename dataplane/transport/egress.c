@@ -23,6 +23,9 @@ count_drops(struct bb_io *io, struct session *s, const struct bb_sendq_drops *dr
 {
 	if (drops->hwm_msgs + drops->memory_msgs == 0)
 		return;
+	/* Its router may have charged them: they give credit back as if they had left the queue. */
+	s->sendq.msgs_left += drops->hwm_msgs + drops->memory_msgs;
+	s->sendq.bytes_left += drops->bytes;
 	BB_COUNT(s->side->row, BB_IO_OUT_HWM, drops->hwm_msgs);
 	BB_COUNT(s->side->row, BB_IO_OUT_MEMORY, drops->memory_msgs);
 	BB_COUNT(s->side->row, BB_IO_OUT_DROPPED_BYTES, drops->bytes);

@@ -158,6 +158,25 @@ credit_is_what_left_the_queue_and_the_mark(void **state)
 	env_close(&e);
 }
 
+/* What is dropped for lack of memory was charged by the router: the consumer must not starve of it. */
+static void
+credit_of_dropped_messages_comes_back(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
+	conf.side[1].hwm_msgs = 5;
+	(void)env_join(&e, 1, 1, "PULL", "");
+	(void)env_log(&e, 0);
+	e.mem.max_bytes = e.mem.used_bytes;
+	for (int i = 0; i < 5; i++)
+		env_deliver(&e, 'a', "abc");
+	env_run(&e);
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_MEMORY), 5);
+	assert_string_equal(env_log(&e, 0), "a$10");
+	env_close(&e);
+}
+
 static void
 a_publisher_that_does_not_read_is_told_nothing_more(void **state)
 {
@@ -188,6 +207,7 @@ main(void)
 		cmocka_unit_test(a_pong_waits_for_the_end_of_a_message),
 		cmocka_unit_test(who_is_disconnected_for_being_slow_loses_what_was_queued),
 		cmocka_unit_test(credit_is_what_left_the_queue_and_the_mark),
+		cmocka_unit_test(credit_of_dropped_messages_comes_back),
 		cmocka_unit_test(a_publisher_that_does_not_read_is_told_nothing_more),
 	};
 
