@@ -116,6 +116,7 @@ session_limits(struct bb_io *io, struct session *s)
 	const struct bb_side_options *o = s->side->options;
 
 	s->sendq.hwm = (struct bb_hwm){ .msgs_max = o->hwm_msgs, .bytes_max = o->hwm_bytes };
+	s->credit = has_credit(s);
 	if (s->credit && s->state == SESSION_READY) {
 		s->owes.credit = true;
 		session_want_control(io, s);
@@ -135,7 +136,6 @@ attach(struct bb_io *io, struct session *s, const struct bb_zmtp_view *identity)
 		s->attach_id_len = (uint8_t)identity->len;
 	}
 	s->subscriber = s->side->endpoint->pattern == BB_PATTERN_PUBSUB && s->side_number == 1;
-	s->credit = has_credit(s);
 	session_limits(io, s);
 	s->attach_todo = session_routers(io, s);
 	s->attached = true;

@@ -85,8 +85,11 @@ limits_changed(struct bb_io *io, const struct side *side)
 
 	for (uint32_t slot = 0; slot < used; slot++) {
 		struct session *s = io->sessions[slot];
-		if (s != NULL && s->side == side && s->state >= SESSION_READY)
+		if (s == NULL || s->side != side || s->state == SESSION_CLOSING)
+			continue;
+		if (s->attached)
 			session_limits(io, s);
+		session_timer_arm(io, s); /* time-outs may be shorter now */
 	}
 }
 

@@ -257,7 +257,8 @@ void session_close(struct bb_io *io, struct session *s, unsigned dropped);
 bool session_release(struct bb_io *io, struct session *s);
 void session_on_timer(struct bb_io *io, struct session *s);
 void session_timer_arm(struct bb_io *io, struct session *s);
-void session_limits(struct bb_io *io, struct session *s); /* take over its side's high-water marks */
+void session_limits(
+	struct bb_io *io, struct session *s); /* take over its side's high-water marks and policy */
 
 /* control.c: what a session tells its routers, and its own commands */
 void session_want_control(struct bb_io *io, struct session *s);

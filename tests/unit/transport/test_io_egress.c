@@ -177,6 +177,29 @@ credit_of_dropped_messages_comes_back(void **state)
 	env_close(&e);
 }
 
+/* A policy that changes to block makes credit matter for those that are there already. */
+static void
+a_subscriber_gives_credit_once_it_may_block(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	env_deliver(&e, 'a', "abc");
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a@1[]");
+	struct bb_endpoint block = conf;
+	block.side[1].when_full = BB_FULL_BLOCK;
+	env_endpoint(&e, &block);
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a$1001");
+	env_deliver(&e, 'a', "abc");
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a$1002");
+	assert_string_equal(peer_take(p), "abc abc");
+	env_close(&e);
+}
+
 static void
 a_publisher_that_does_not_read_is_told_nothing_more(void **state)
 {
@@ -208,6 +231,7 @@ main(void)
 		cmocka_unit_test(who_is_disconnected_for_being_slow_loses_what_was_queued),
 		cmocka_unit_test(credit_is_what_left_the_queue_and_the_mark),
 		cmocka_unit_test(credit_of_dropped_messages_comes_back),
+		cmocka_unit_test(a_subscriber_gives_credit_once_it_may_block),
 		cmocka_unit_test(a_publisher_that_does_not_read_is_told_nothing_more),
 	};
 

@@ -150,6 +150,37 @@ an_outgoing_connection_that_fails_is_told_to_the_agent(void **state)
 	env_close(&e);
 }
 
+/* A limit that changes between ATTACH and GRANTED holds for the session as for any other. */
+static void
+a_limit_that_changes_while_a_claim_is_open_is_taken_over(void **state)
+{
+	struct env e;
+	(void)state;
+	env_open(&e, &(struct env_options){ 0 });
+	const struct bb_endpoint conf = env_conf(0, BB_PATTERN_REQREP);
+	struct bb_endpoint changed = conf;
+	env_endpoint(&e, &conf);
+	e.hold_grants = true;
+	struct peer *p = env_accept(&e, 0);
+	peer_greet(p, 1);
+	peer_ready(p, "DEALER", "");
+	for (int i = 0; i < 10; i++)
+		(void)env_turn(&e);
+	changed.side[0].hwm_msgs = 2;
+	env_endpoint(&e, &changed);
+	env_push(&e, 0,
+		&(struct bb_delivery){
+			.session = e.handles[0], .kind = BB_DELIVERY_GRANTED, .buffer = BB_BUFFER_NONE });
+	env_run(&e);
+	p->room = 0;
+	for (int i = 0; i < 5; i++)
+		env_deliver(&e, 'a', "reply");
+	env_run(&e);
+	assert_int_equal(env_count(&e, 0, BB_IO_QUEUED), 2);
+	assert_int_equal(env_count(&e, 0, BB_IO_OUT_HWM), 3);
+	env_close(&e);
+}
+
 int
 main(void)
 {
@@ -160,6 +191,7 @@ main(void)
 		cmocka_unit_test(a_shared_address_serves_the_side_that_the_peer_means),
 		cmocka_unit_test(a_client_waits_for_its_routing_id),
 		cmocka_unit_test(an_outgoing_connection_that_fails_is_told_to_the_agent),
+		cmocka_unit_test(a_limit_that_changes_while_a_claim_is_open_is_taken_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

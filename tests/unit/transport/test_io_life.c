@@ -88,6 +88,27 @@ a_peer_that_is_not_read_sees_life(void **state)
 }
 
 static void
+heartbeats_that_are_switched_on_hold_for_those_that_are_there(void **state)
+{
+	struct env e;
+	(void)state;
+	env_open(&e, &(struct env_options){ 0 });
+	conf = env_conf(0, BB_PATTERN_PIPELINE);
+	conf.side[0].heartbeat_interval_ns = 0;
+	env_endpoint(&e, &conf);
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	env_pass(&e, 5 * BB_SEC);
+	assert_string_equal(peer_take(p), "");
+	struct bb_endpoint on = conf;
+	on.side[0].heartbeat_interval_ns = 200 * BB_MSEC;
+	on.side[0].heartbeat_timeout_ns = 10 * BB_SEC;
+	env_endpoint(&e, &on);
+	env_pass(&e, 1 * BB_SEC);
+	assert_in_range(count_of(peer_take(p), "/PING"), 3, 6);
+	env_close(&e);
+}
+
+static void
 an_incomplete_message_without_new_octets_ends_its_session(void **state)
 {
 	struct env e;
@@ -229,6 +250,7 @@ main(void)
 		cmocka_unit_test(a_handshake_that_takes_too_long_ends),
 		cmocka_unit_test(silence_ends_a_session_and_a_ping_is_asked_first),
 		cmocka_unit_test(a_peer_that_is_not_read_sees_life),
+		cmocka_unit_test(heartbeats_that_are_switched_on_hold_for_those_that_are_there),
 		cmocka_unit_test(an_incomplete_message_without_new_octets_ends_its_session),
 		cmocka_unit_test(a_drain_delivers_what_is_queued),
 		cmocka_unit_test(what_linger_cuts_off_is_reported),
