@@ -2,11 +2,10 @@
 #include "route/upstream.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "route/state.h"
+#include "route/upstream_log.h"
 
-#define FIRST_CAP 64
 #define ROOM_BYTES 1024 /* so many octets of topic use up the room of one element more */
 
 enum {
@@ -17,64 +16,26 @@ enum {
 	PHASE_LOG,   /* told everything up to its place in the log */
 };
 
-struct bb_upstream_entry {
-	uint32_t waiting; /* publishers that are to be told this next */
-	uint32_t len;
-	bool cancel;
-	uint8_t topic[];
-};
-
 void
 bb_upstream_init(struct bb_upstream *u)
 {
 	*u = (struct bb_upstream){ 0 };
+	bb_upstream_log_init(u);
 	bb_list_init(&u->publishers);
 	bb_list_init(&u->pending);
 	bb_list_init(&u->idle);
 }
 
-static struct bb_upstream_entry **
-entry_at(const struct bb_upstream *u, uint64_t number)
-{
-	return &u->log[number & (u->cap - 1)];
-}
-
-static void
-drop_first(struct bb_shard *s)
-{
-	struct bb_upstream *u = &s->pubsub.upstream;
-	struct bb_upstream_entry *e = *entry_at(u, u->first++);
-
-	u->bytes -= e->len;
-	bb_mem_free(s->router->mem, e, sizeof(*e) + e->len);
-}
-
 void
 bb_upstream_fini(struct bb_shard *s)
 {
-	struct bb_upstream *u = &s->pubsub.upstream;
-
-	while (u->first < u->next)
-		drop_first(s);
-	bb_mem_free(s->router->mem, u->log, u->cap * sizeof(struct bb_upstream_entry *));
-	u->log = NULL;
-	u->cap = 0;
-}
-
-/* The count of publishers at a place in the log. */
-static uint32_t *
-waiting_at(struct bb_upstream *u, uint64_t number)
-{
-	return number == u->next ? &u->at_end : &(*entry_at(u, number))->waiting;
+	bb_upstream_log_fini(&s->pubsub.upstream, s->router->mem);
 }
 
 static void
 trim(struct bb_shard *s)
 {
-	struct bb_upstream *u = &s->pubsub.upstream;
-
-	while (u->first < u->next && (*entry_at(u, u->first))->waiting == 0)
-		drop_first(s);
+	bb_upstream_log_trim(&s->pubsub.upstream, s->router->mem);
 }
 
 static bool
@@ -113,12 +74,29 @@ begin(struct bb_shard *s, struct bb_peer *p)
 	place(s, p);
 }
 
+/* All that happens from here on is in the log; the walk tells what was before. */
+static void
+tell_begin(struct bb_shard *s, struct bb_peer *p)
+{
+	struct bb_upstream *u = &s->pubsub.upstream;
+
+	--*bb_upstream_waiting_at(u, p->upstream_log);
+	u->at_end++;
+	p->upstream_log = u->next;
+	trim(s);
+	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
+	bb_subtab_cursor_open(s->pubsub.table, &p->upstream_cursor);
+	p->upstream_held = false;
+	p->upstream_phase = s->conf->subscribe_all ? PHASE_ALL : PHASE_WALK;
+}
+
 void
 bb_upstream_join(struct bb_shard *s, struct bb_peer *p)
 {
 	bb_list_append(&s->pubsub.upstream.publishers, &p->publishers);
 	p->upstream_room = BB_UPSTREAM_ROOM;
 	begin(s, p);
+	tell_begin(s, p); /* now: what changes from here on, it is told as a change */
 }
 
 void
@@ -131,7 +109,7 @@ bb_upstream_leave(struct bb_shard *s, struct bb_peer *p)
 	bb_list_remove(&p->publishers);
 	bb_list_remove(&p->upstream);
 	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
-	--*waiting_at(u, p->upstream_log);
+	--*bb_upstream_waiting_at(u, p->upstream_log);
 	trim(s);
 }
 
@@ -146,7 +124,7 @@ restart_behind(struct bb_shard *s, uint64_t number)
 		struct bb_peer *p = bb_list_entry(n, struct bb_peer, publishers);
 		if (p->upstream_log >= number)
 			continue;
-		--*waiting_at(u, p->upstream_log);
+		--*bb_upstream_waiting_at(u, p->upstream_log);
 		begin(s, p);
 	}
 	trim(s);
@@ -158,57 +136,19 @@ bb_upstream_restart(struct bb_shard *s)
 	restart_behind(s, UINT64_MAX);
 }
 
-static bool
-log_grow(struct bb_shard *s)
-{
-	struct bb_upstream *u = &s->pubsub.upstream;
-	const uint32_t cap = u->cap == 0 ? FIRST_CAP : 2 * u->cap;
-
-	if (cap > BB_UPSTREAM_LOG_ENTRIES)
-		return false;
-	struct bb_upstream_entry **log = bb_mem_alloc(
-		s->router->mem, cap * sizeof(struct bb_upstream_entry *));
-	if (log == NULL)
-		return false;
-	for (uint64_t n = u->first; n < u->next; n++)
-		log[n & (cap - 1)] = *entry_at(u, n);
-	bb_mem_free(s->router->mem, u->log, u->cap * sizeof(struct bb_upstream_entry *));
-	u->log = log;
-	u->cap = cap;
-	return true;
-}
-
-static bool
-log_append(struct bb_shard *s, bool cancel, const void *topic, uint32_t len)
-{
-	struct bb_upstream *u = &s->pubsub.upstream;
-
-	if (u->bytes + len > BB_UPSTREAM_LOG_BYTES)
-		return false;
-	if (u->next - u->first == u->cap && !log_grow(s))
-		return false;
-	struct bb_upstream_entry *e = bb_mem_alloc(s->router->mem, sizeof(*e) + len);
-	if (e == NULL)
-		return false;
-	*e = (struct bb_upstream_entry){ .waiting = u->at_end, .len = len, .cancel = cancel };
-	if (len > 0)
-		memcpy(e->topic, topic, len);
-	u->at_end = 0;
-	*entry_at(u, u->next++) = e;
-	u->bytes += len;
-	return true;
-}
-
 void
 bb_upstream_changed(struct bb_shard *s, bool cancel, const void *topic, uint32_t len)
 {
+	struct bb_router *r = s->router;
 	struct bb_upstream *u = &s->pubsub.upstream;
 
 	if (bb_list_empty(&u->publishers) || s->conf->subscribe_all)
 		return;
-	if (!log_append(s, cancel, topic, len)) {
+	if (bb_upstream_log_is_long(u))
+		bb_upstream_log_compact(u, r->mem, &r->options.hash_key);
+	if (!bb_upstream_log_append(u, r->mem, cancel, topic, len)) {
 		restart_behind(s, u->first + (u->next - u->first + 1) / 2);
-		if (!log_append(s, cancel, topic, len)) {
+		if (!bb_upstream_log_append(u, r->mem, cancel, topic, len)) {
 			bb_upstream_restart(s); /* no memory: it is lost for all */
 			return;
 		}
@@ -242,22 +182,6 @@ tell(struct bb_shard *s, struct bb_peer *p, bool cancel, const void *topic, uint
 	return 0;
 }
 
-/* All that happens from here on is in the log; the walk tells what was before. */
-static void
-tell_begin(struct bb_shard *s, struct bb_peer *p)
-{
-	struct bb_upstream *u = &s->pubsub.upstream;
-
-	--*waiting_at(u, p->upstream_log);
-	u->at_end++;
-	p->upstream_log = u->next;
-	trim(s);
-	bb_subtab_cursor_close(s->pubsub.table, &p->upstream_cursor);
-	bb_subtab_cursor_open(s->pubsub.table, &p->upstream_cursor);
-	p->upstream_held = false;
-	p->upstream_phase = s->conf->subscribe_all ? PHASE_ALL : PHASE_WALK;
-}
-
 /* The next topic of the walk; the cursor keeps it until it is told. */
 static int
 tell_walk(struct bb_shard *s, struct bb_peer *p)
@@ -285,14 +209,14 @@ static int
 tell_log(struct bb_shard *s, struct bb_peer *p)
 {
 	struct bb_upstream *u = &s->pubsub.upstream;
-	struct bb_upstream_entry *e = *entry_at(u, p->upstream_log);
+	struct bb_upstream_entry *e = *bb_upstream_entry_at(u, p->upstream_log);
 	const int ret = tell(s, p, e->cancel, e->topic, e->len);
 
 	if (ret != 0)
 		return ret;
 	e->waiting--;
 	p->upstream_log++;
-	++*waiting_at(u, p->upstream_log);
+	++*bb_upstream_waiting_at(u, p->upstream_log);
 	trim(s);
 	if (p->upstream_log == u->next)
 		p->upstream_phase = PHASE_END;

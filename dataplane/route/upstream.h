@@ -7,9 +7,11 @@
  * told at most BB_UPSTREAM_ROOM elements before it reports room, so a publisher that does not read costs a
  * place in the log, never a queue of its own.
  *
- * The log is bounded: when it is full, the publishers that are furthest behind lose their place in it and
- * walk the table again. Cancels that they missed stay subscribed at their end, and what they send for them
- * finds no subscriber here.
+ * The log is bounded. When it has grown, changes that cancel out are taken from it: a topic that came and went
+ * between the places of two publishers concerns neither. So it holds hardly more than by how much the
+ * table differs from what the slowest publisher was told. If that is too much, those furthest behind lose their
+ * place and walk the table again: cancels that they missed stay subscribed at their end, and what they send for
+ * them finds no subscriber here.
  *
  * Thread: the router core.
  */
@@ -24,11 +26,11 @@
 struct bb_peer;
 struct bb_shard;
 
-#define BB_UPSTREAM_ROOM 64		 /* elements a publisher is told before it reports room */
-#define BB_UPSTREAM_LOG_ENTRIES 16384u	 /* a power of two */
-#define BB_UPSTREAM_LOG_BYTES (1u << 20) /* of topics in the log */
+#define BB_UPSTREAM_ROOM 64		  /* elements a publisher is told before it reports room */
+#define BB_UPSTREAM_LOG_ENTRIES 65536u	  /* a power of two */
+#define BB_UPSTREAM_LOG_BYTES (16u << 20) /* of topics in the log */
 
-struct bb_upstream_entry;
+struct bb_upstream_entry; /* upstream_log.h */
 
 struct bb_upstream {
 	struct bb_list publishers;
@@ -38,7 +40,9 @@ struct bb_upstream {
 	/* The log: entries [first, next) by number; a ring that grows to BB_UPSTREAM_LOG_ENTRIES. */
 	struct bb_upstream_entry **log;
 	uint32_t cap;
-	uint32_t at_end; /* publishers that were told all */
+	uint32_t at_end;	  /* publishers that were told all */
+	uint32_t compact_entries; /* of the log, when it is worth looking for what cancels out */
+	uint64_t compact_bytes;
 	uint64_t first, next;
 	uint64_t bytes;
 };

@@ -389,48 +389,166 @@ subscribe_all_tells_publishers_the_empty_topic_once(void **state)
 	env_close(&e);
 }
 
+/* p hears 64 topics, all it has room for. */
 static void
-a_publisher_that_missed_changes_is_told_the_table_anew(void **state)
+use_up_room(struct env *e, bb_handle s, bb_handle p)
+{
+	char topic[32];
+
+	for (int i = 0; i < 64; i++) {
+		snprintf(topic, sizeof(topic), "a%d", i);
+		env_subscribe(e, s, SUB, topic);
+	}
+	env_run(e);
+	assert_int_equal(env_session(e, p)->upstream_count, 64);
+	env_session(e, p)->upstream[0] = 0;
+}
+
+static void
+a_slow_publisher_is_spared_what_came_and_went(void **state)
 {
 	struct env e;
-	char topic[32];
-	int i = 0;
-	bool told = false, again = false;
 
 	(void)state;
 	open_quotes(&e, &(struct env_options){ 0 });
 	const bb_handle s = env_attach(&e, 0, 1, SUB, 0);
-	const bb_handle p = env_attach(&e, 0, 0, PUB, 0), q = env_attach(&e, 0, 2, PUB, 0);
-	for (; i < 64; i++) { /* uses up its room */
-		snprintf(topic, sizeof(topic), "a%d", i);
-		env_subscribe(&e, s, SUB, topic);
-	}
-	env_run(&e);
-	assert_int_equal(env_session(&e, p)->upstream_count, 64);
-	for (i = 0; i < 20000; i++) { /* more changes than the log holds */
-		env_room(&e, q, PUB);
+	const bb_handle slow = env_attach(&e, 0, 0, PUB, 0), quick = env_attach(&e, 0, 2, PUB, 0);
+	use_up_room(&e, s, slow);
+	env_session(&e, quick)->upstream[0] = 0;
+	env_cancel(&e, s, SUB, "a1");
+	env_cancel(&e, s, SUB, "a2");
+	for (int i = 0; i < 20000; i++) {
+		env_room(&e, quick, PUB);
 		env_subscribe(&e, s, SUB, "b");
 		env_cancel(&e, s, SUB, "b");
+		if (i % 100 == 0)
+			env_subscribe(&e, s, SUB, "a2");
+		if (i % 100 == 50)
+			env_cancel(&e, s, SUB, "a2");
 		if (i % 8 == 0) {
 			env_run(&e);
-			env_session(&e, q)->upstream[0] = 0;
+			assert_null(strstr(env_session(&e, quick)->upstream, "+a3 ")); /* not anew */
+			env_session(&e, quick)->upstream[0] = 0;
 		}
 	}
 	env_subscribe(&e, s, SUB, "c");
+	env_room(&e, quick, PUB);
 	env_run(&e);
-	env_room(&e, q, PUB);
+	assert_true(env_session(&e, quick)->upstream_count > 39000);
+	/* The log never held more than some thousand entries. */
+	assert_true(e.mem.used_bytes < 4 * 1024 * 1024);
+	const char *told = env_session(&e, slow)->upstream;
+	for (int i = 0; i < 200 && strstr(told, ". ") == NULL; i++) {
+		env_session(&e, slow)->upstream[0] = 0;
+		env_room(&e, slow, PUB);
+		env_run(&e);
+		assert_null(strstr(told, "+a3 "));
+	}
+	assert_non_null(strstr(told, "+c . "));
+	assert_true(env_session(&e, slow)->upstream_count < 64 + 3 * 4096);
+	env_close(&e);
+}
+
+/* A publisher's view at the end is the table's, whatever happened while it did not listen. */
+static void
+random_upstream(uint64_t seed)
+{
+	struct env e;
+	struct bb_rand rand;
+	bool table[30] = { false }, view[30] = { false };
+	char topic[32];
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	bb_rand_init(&rand, seed);
+	open_quotes(&e, &(struct env_options){ 0 });
+	const bb_handle s = env_attach(&e, 0, 1, SUB, 0), other = env_attach(&e, 0, 0, PUB, 0);
+	for (int i = 0; i < 2000; i++) { /* in the way of the walk */
+		snprintf(topic, sizeof(topic), "%04d", i);
+		env_subscribe(&e, s, SUB, topic);
+	}
+	for (uint32_t k = 1; k < 30; k += 2) {
+		snprintf(topic, sizeof(topic), "%04ux%u", k * 60, k);
+		env_subscribe(&e, s, SUB, topic);
+		table[k] = true;
+	}
 	env_run(&e);
-	/* The one that kept up was told each change, once. */
-	assert_int_equal(env_session(&e, q)->upstream_count, 64 + 40000 + 1);
-	env_session(&e, p)->upstream[0] = 0;
-	for (i = 0; i < 1000 && strstr(env_session(&e, p)->upstream, ". ") == NULL; i++) {
+	const bb_handle p = env_attach(&e, 0, 2, PUB, 0);
+	for (uint32_t n = 0; n < 20000; n++) {
+		/* Most rest after a while: no later change makes up for one that was not told. */
+		const uint32_t k = bb_rand_below(&rand, n < 6000 ? 30 : 8);
+		snprintf(topic, sizeof(topic), "%04ux%u", k * 60, k);
+		if (table[k])
+			env_cancel(&e, s, SUB, topic);
+		else
+			env_subscribe(&e, s, SUB, topic);
+		table[k] = !table[k];
+		if (bb_rand_one_in(&rand, 500))
+			env_room(&e, p, PUB);
+		if (bb_rand_one_in(&rand, 100))
+			env_room(&e, other, PUB);
+		if (bb_rand_one_in(&rand, 50) || n == 19999) {
+			env_run(&e);
+			env_session(&e, other)->upstream[0] = 0;
+		}
+		/* Follow what p is told. */
+		for (char *at = env_session(&e, p)->upstream, *end; (end = strchr(at, ' ')) != NULL;
+			at = end + 1) {
+			unsigned place, which;
+			char sign;
+			if (sscanf(at, "%c%4ux%u", &sign, &place, &which) == 3)
+				view[which] = sign == '+';
+		}
 		env_session(&e, p)->upstream[0] = 0;
+	}
+	for (int i = 0; i < 400; i++) {
+		env_room(&e, p, PUB);
+		env_run(&e);
+		for (char *at = env_session(&e, p)->upstream, *end; (end = strchr(at, ' ')) != NULL;
+			at = end + 1) {
+			unsigned place, which;
+			char sign;
+			if (sscanf(at, "%c%4ux%u", &sign, &place, &which) == 3)
+				view[which] = sign == '+';
+		}
+		env_session(&e, p)->upstream[0] = 0;
+	}
+	assert_memory_equal(view, table, sizeof(view));
+	env_close(&e);
+}
+
+static void
+every_publisher_ends_at_the_view_of_the_table(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6; seed++)
+		random_upstream(seed);
+}
+
+static void
+a_publisher_that_missed_too_much_is_told_the_table_anew(void **state)
+{
+	struct env e;
+	char topic[32];
+	bool again = false, end = false;
+
+	(void)state;
+	open_quotes(&e, &(struct env_options){ 0 });
+	const bb_handle s = env_attach(&e, 0, 1, SUB, 0);
+	const bb_handle p = env_attach(&e, 0, 0, PUB, 0);
+	use_up_room(&e, s, p);
+	for (int i = 0; i < 70000; i++) { /* more different topics than the log holds */
+		snprintf(topic, sizeof(topic), "b%d", i);
+		env_subscribe(&e, s, SUB, topic);
+	}
+	for (int i = 0; i < 2000 && !end; i++) {
 		env_room(&e, p, PUB);
 		env_run(&e);
 		again |= strstr(env_session(&e, p)->upstream, "+a63 ") != NULL;
-		told |= strstr(env_session(&e, p)->upstream, "+c ") != NULL;
+		end = strstr(env_session(&e, p)->upstream, ". ") != NULL;
+		env_session(&e, p)->upstream[0] = 0;
 	}
-	assert_true(again && told && i < 1000);
+	assert_true(again && end);
+	assert_int_equal(env_session(&e, p)->upstream_count, 64 + 64 + 70000);
 	env_close(&e);
 }
 
@@ -647,7 +765,9 @@ main(void)
 		cmocka_unit_test(publishers_hear_first_subscriptions_and_last_cancels),
 		cmocka_unit_test(a_publisher_is_told_no_more_than_it_has_room_for),
 		cmocka_unit_test(subscribe_all_tells_publishers_the_empty_topic_once),
-		cmocka_unit_test(a_publisher_that_missed_changes_is_told_the_table_anew),
+		cmocka_unit_test(a_slow_publisher_is_spared_what_came_and_went),
+		cmocka_unit_test(every_publisher_ends_at_the_view_of_the_table),
+		cmocka_unit_test(a_publisher_that_missed_too_much_is_told_the_table_anew),
 		cmocka_unit_test(changes_without_memory_for_the_log_are_told_by_a_new_walk),
 		cmocka_unit_test(upstream_waits_for_message_memory),
 		cmocka_unit_test(operators_read_subscriptions_page_by_page),
