@@ -39,8 +39,10 @@ begin_session(struct bb_io *io, struct session *s, const struct drain *d)
 	(void)d;
 	if (s->state < SESSION_READY)
 		session_close(io, s, BB_IO_OUT_SHUTDOWN);
-	else if (s->state == SESSION_READY)
-		ingress_resume(io, s); /* off the stopped list: it is not read again */
+	else if (s->state == SESSION_READY) {
+		ingress_resume(io, s); /* nobody waits for anything: it is not read again */
+		session_timer_arm(io, s);
+	}
 }
 
 static void

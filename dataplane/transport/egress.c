@@ -250,7 +250,7 @@ egress_deliveries(struct bb_io *io)
 
 /* --- writing --- */
 
-/* Returns false if the stream will take no more now, or is dead. */
+/* Returns false if the stream will take no more now, or is broken. */
 static bool
 write_ctl(struct bb_io *io, struct session *s)
 {
@@ -258,8 +258,10 @@ write_ctl(struct bb_io *io, struct session *s)
 	const struct iovec iov = { c->bytes + c->begin, c->end - c->begin };
 	const ssize_t n = bb_stream_tx_push(s->stream, &iov, 1);
 
-	if (n < 0)
+	if (n < 0) {
+		s->broken = true;
 		return false;
+	}
 	if (n > 0)
 		BB_GAUGE(s->row, BB_SESSION_LAST_TX_NS, io->now_ns);
 	c->begin += (uint32_t)n;
@@ -287,8 +289,10 @@ write_messages(struct bb_io *io, struct session *s, uint64_t bytes_max, uint64_t
 		&io->spans, &s->sendq, io->tx_scratch, bytes_max, iov, WRITE_PIECES, &bytes);
 	const ssize_t n = bb_stream_tx_push(s->stream, iov, count);
 
-	if (n < 0)
+	if (n < 0) {
+		s->broken = true;
 		return false;
+	}
 	if (n > 0) {
 		const uint64_t msgs = bb_sendq_sent(&io->spans, &s->sendq, (uint64_t)n);
 		BB_COUNT(s->side->row, BB_IO_SENT, msgs);
@@ -346,7 +350,7 @@ flush_session(struct bb_io *io, struct session *s)
 {
 	struct bb_sendq_drops drops = { 0 };
 
-	if (s->stream == NULL || s->state == SESSION_CONNECTING)
+	if (s->stream == NULL || s->state == SESSION_CONNECTING || s->orderly)
 		return;
 	const bool more = write_session(io, s);
 	if (!s->credit) {
@@ -357,6 +361,11 @@ flush_session(struct bb_io *io, struct session *s)
 	}
 	egress_gauges(s);
 	owe_credit(io, s);
+	if (s->broken && (s->side->draining || s->state == SESSION_FLUSHING)) {
+		/* CLOSED comes when all is read, but nobody reads it any more. */
+		session_close(io, s, BB_IO_OUT_PEER_GONE);
+		return;
+	}
 	if (s->too_slow) {
 		BB_COUNT(s->side->row, BB_IO_CLOSED_SLOW, 1);
 		session_close(io, s, BB_IO_OUT_HWM);

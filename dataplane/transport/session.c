@@ -201,6 +201,7 @@ session_flushed(struct bb_io *io, struct session *s)
 	if (s->orderly || s->ctl.begin < s->ctl.end || !bb_sendq_empty(&s->sendq))
 		return;
 	s->orderly = true;
+	s->owes.pong = false; /* nothing is written any more */
 	bb_stream_finish(s->stream);
 	session_timer_arm(io, s);
 }

@@ -108,6 +108,7 @@ struct session {
 	bool counted_ready; /* in the peers gauge */
 	bool upstream_told; /* took subscriptions since the last UPSTREAM_ROOM */
 	bool outgoing;
+	bool broken;	 /* the stream took nothing for an error; CLOSED follows to those who read */
 	bool orderly;	 /* DRAINING: half-closed, waiting for the peer's acknowledgement */
 	uint16_t id_len; /* routing id frame below, header included; 0: none */
 	uint16_t peer_ttl_ds;

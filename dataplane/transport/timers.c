@@ -18,10 +18,18 @@ incomplete(const struct session *s)
 	return s->assembly.head != BB_BUFFER_NONE || s->partial;
 }
 
-static uint64_t
-stopped_ping_interval(const struct bb_io *io)
+/* Nothing of it is read now, and that is our doing. */
+static bool
+unread(const struct session *s)
 {
-	const uint64_t spread = (uint64_t)io->stopped_count * BB_SEC / STOPPED_PINGS_PER_SEC;
+	return s->rx_stopped || s->side->draining;
+}
+
+static uint64_t
+stopped_ping_interval(const struct bb_io *io, const struct side *side)
+{
+	const uint64_t count = io->stopped_count + (side->draining ? side->session_count : 0);
+	const uint64_t spread = count * BB_SEC / STOPPED_PINGS_PER_SEC;
 
 	return bb_max_u64(STOPPED_PING_NS, spread);
 }
@@ -34,8 +42,8 @@ ping_deadline(const struct bb_io *io, const struct session *s)
 
 	if (!s->is_31)
 		return BB_NEVER;
-	if (s->rx_stopped)
-		return s->last_ping_ns + stopped_ping_interval(io);
+	if (unread(s))
+		return s->last_ping_ns + stopped_ping_interval(io, s->side);
 	if (o->heartbeat_interval_ns == 0)
 		return BB_NEVER;
 	return s->last_ping_ns + o->heartbeat_interval_ns;
@@ -48,7 +56,7 @@ silence_deadline(const struct session *s)
 	const struct bb_side_options *o = s->side->options;
 	uint64_t deadline = BB_NEVER;
 
-	if (s->rx_stopped)
+	if (unread(s))
 		return BB_NEVER;
 	if (s->is_31 && o->heartbeat_interval_ns != 0 && o->heartbeat_timeout_ns != 0)
 		deadline = s->last_rx_ns + o->heartbeat_interval_ns + o->heartbeat_timeout_ns;
@@ -60,7 +68,7 @@ silence_deadline(const struct session *s)
 static uint64_t
 incomplete_deadline(const struct session *s)
 {
-	return incomplete(s) && !s->rx_stopped ? s->last_rx_ns + BB_INCOMPLETE_IDLE_NS : BB_NEVER;
+	return incomplete(s) && !unread(s) ? s->last_rx_ns + BB_INCOMPLETE_IDLE_NS : BB_NEVER;
 }
 
 static uint64_t

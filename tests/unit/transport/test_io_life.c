@@ -201,6 +201,85 @@ what_linger_cuts_off_is_reported(void **state)
 	env_close(&e);
 }
 
+/* A peer that broke off has nothing to be waited for. */
+static void
+a_drain_does_not_wait_for_a_broken_stream(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	p->room = 3;
+	env_deliver(&e, 'a', "one");
+	env_run(&e);
+	const uint64_t tag = env_mail(&e, BB_MAIL_DRAIN, 0, e.now_ns + 100 * BB_SEC, NULL);
+	env_run(&e);
+	end_from(&e, 0, 0);
+	env_run(&e);
+	p->broken = EPIPE;
+	peer_room(p, 10);
+	env_pass(&e, BB_SEC);
+	assert_true(p->destroyed);
+	assert_non_null(env_answer(&e, tag));
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_PEER_GONE), 1);
+	env_close(&e);
+}
+
+/* While it is drained nobody reads it, so its silence means nothing. */
+static void
+a_peer_that_is_drained_is_not_silent(void **state)
+{
+	struct env e;
+	(void)state;
+	env_open(&e, &(struct env_options){ 0 });
+	conf = env_conf(0, BB_PATTERN_PIPELINE);
+	conf.side[1].heartbeat_interval_ns = 200 * BB_MSEC;
+	conf.side[1].heartbeat_timeout_ns = 600 * BB_MSEC;
+	env_endpoint(&e, &conf);
+	struct peer *p = env_join(&e, 1, 1, "PULL", "");
+	p->room = 3;
+	env_deliver(&e, 'a', "one");
+	env_run(&e);
+	const uint64_t tag = env_mail(&e, BB_MAIL_DRAIN, 0, e.now_ns + 10 * BB_SEC, NULL);
+	for (int i = 0; i < 30; i++) { /* the router still has something parked for it */
+		peer_command(p, "PONG", "", 0);
+		env_pass(&e, 100 * BB_MSEC);
+	}
+	assert_false(p->destroyed);
+	peer_room(p, UINT64_MAX);
+	end_from(&e, 0, 0);
+	env_pass(&e, 100 * BB_MSEC);
+	assert_non_null(env_answer(&e, tag));
+	assert_int_equal(env_count(&e, 1, BB_IO_SENT), 1);
+	env_close(&e);
+}
+
+/* A PONG for which there was no memory comes too late: nothing is written behind the end. */
+static void
+nothing_is_written_behind_the_end(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	e.mem.max_bytes = e.mem.used_bytes;
+	peer_command(p, "PING", "\0\0", 2);
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	p->backlog = 1;
+	(void)env_mail(&e, BB_MAIL_DRAIN, 0, e.now_ns + 10 * BB_SEC, NULL);
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	end_from(&e, 0, 0);
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	assert_true(p->finished);
+	e.mem.max_bytes = UINT64_MAX;
+	env_pass(&e, 100 * BB_MSEC);
+	assert_string_equal(peer_take(p), "");
+	env_close(&e);
+}
+
 /* --- death --- */
 
 static void
@@ -232,6 +311,34 @@ a_slot_is_free_when_every_router_has_forgotten(void **state)
 }
 
 static void
+a_session_that_dies_before_it_is_attached_tells_nobody(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ .slices = 2 });
+	struct peer *a = env_join(&e, 0, 1, "PUSH", "");
+	e.stalled = true;
+	peer_message(a, "1");
+	(void)env_turn(&e);
+	peer_message(a, "2"); /* the ring holds one slice, this one waits in the writer */
+	(void)env_turn(&e);
+	struct peer *b = env_accept(&e, 0);
+	peer_greet(b, 1);
+	peer_ready(b, "PUSH", "");
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	peer_event(b, BB_STREAM_CLOSED, BB_STREAM_RESET);
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	assert_true(b->destroyed);
+	e.stalled = false;
+	for (int i = 0; i < 10; i++)
+		(void)env_turn(&e);
+	assert_string_equal(env_log(&e, 0), "a@0[] a:1 a:2");
+	env_close(&e);
+}
+
+static void
 half_open_peers_make_room_for_new_ones(void **state)
 {
 	(void)state;
@@ -241,6 +348,38 @@ half_open_peers_make_room_for_new_ones(void **state)
 		(void)env_accept(&e, 0);
 	env_pass(&e, 20 * BB_MSEC);
 	env_close(&e); /* with all of them half-open */
+}
+
+/* Whatever is under way: groups that the router has not closed, sessions of any state, an unwritten slice. */
+static void
+it_can_be_destroyed_in_any_state(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ .slices = 2 });
+	struct peer *p = env_join(&e, 0, 1, "PUB", "");
+	struct peer *s = env_join(&e, 1, 1, "SUB", "");
+	(void)env_connect(&e, 0);
+	peer_frame(p, 1, "incomplete", 10);
+	s->room = 2;
+	env_deliver(&e, 'b', "queued");
+	env_run(&e);
+	const uint32_t buffer = bb_pool_get(&e.pool, BB_POOL_CONTROL);
+	bb_pool_bytes(&e.pool, buffer)[0] = bb_pool_bytes(&e.pool, buffer)[1] = 0;
+	env_push(&e, 0,
+		&(struct bb_delivery){ .session = e.handles[1],
+			.kind = BB_DELIVERY_MSGS_ONE,
+			.flags = BB_DELIVERY_OPEN,
+			.buffer = buffer,
+			.len = 2,
+			.msgs = 1 });
+	e.delivered[1]++;
+	e.stalled = true;
+	for (int i = 0; i < 3; i++) {
+		peer_command(s, "SUBSCRIBE", "t", 1);
+		(void)env_turn(&e);
+	}
+	env_close(&e);
 }
 
 int
@@ -254,8 +393,13 @@ main(void)
 		cmocka_unit_test(an_incomplete_message_without_new_octets_ends_its_session),
 		cmocka_unit_test(a_drain_delivers_what_is_queued),
 		cmocka_unit_test(what_linger_cuts_off_is_reported),
+		cmocka_unit_test(a_drain_does_not_wait_for_a_broken_stream),
+		cmocka_unit_test(a_peer_that_is_drained_is_not_silent),
+		cmocka_unit_test(nothing_is_written_behind_the_end),
 		cmocka_unit_test(a_slot_is_free_when_every_router_has_forgotten),
+		cmocka_unit_test(a_session_that_dies_before_it_is_attached_tells_nobody),
 		cmocka_unit_test(half_open_peers_make_room_for_new_ones),
+		cmocka_unit_test(it_can_be_destroyed_in_any_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
