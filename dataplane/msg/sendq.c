@@ -105,9 +105,7 @@ bb_sendq_settle(struct bb_spans *s, struct bb_sendq *q, struct bb_sendq_drops *d
 {
 	const struct bb_hwm *hwm = &q->hwm;
 
-	if (q->msgs == q->settled ||
-		((hwm->msgs_max == 0 || q->msgs <= hwm->msgs_max) &&
-			(hwm->bytes_max == 0 || q->unsent.bytes <= hwm->bytes_max || q->msgs == 1))) {
+	if (!bb_sendq_over(q)) {
 		q->settled = q->msgs;
 		return;
 	}

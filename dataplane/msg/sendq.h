@@ -43,6 +43,15 @@ struct bb_sendq {
 	uint64_t bytes_left;
 };
 
+/* It holds more than its marks: bb_sendq_settle() would drop what is newest. */
+static inline bool
+bb_sendq_over(const struct bb_sendq *q)
+{
+	return q->msgs > q->settled &&
+	       ((q->hwm.msgs_max != 0 && q->msgs > q->hwm.msgs_max) ||
+		       (q->hwm.bytes_max != 0 && q->unsent.bytes > q->hwm.bytes_max && q->msgs > 1));
+}
+
 /* What did not fit. */
 struct bb_sendq_drops {
 	uint64_t hwm_msgs, memory_msgs;

@@ -224,8 +224,12 @@ egress_deliveries(struct bb_io *io)
 {
 	uint32_t work = 0;
 
-	for (uint32_t r = 0; r < io->router_count; r++) {
+	/* Another one is first in each turn: one with much to say must not use up all turns. */
+	io->inbox_first = (io->inbox_first + 1) % io->router_count;
+	for (uint32_t i = 0; i < io->router_count; i++) {
+		const uint32_t r = (io->inbox_first + i) % io->router_count;
 		struct inbox *in = &io->inbox[r];
+		const uint64_t done = in->done;
 		for (;;) {
 			if (in->next == in->count) {
 				in->next = 0;
@@ -240,6 +244,8 @@ egress_deliveries(struct bb_io *io)
 			in->next++;
 			in->done++;
 		}
+		if (in->done == done)
+			continue; /* its line stays where it is */
 		/* release: the router may reuse what elements up to here named; pairs with its acquire load
 		 */
 		atomic_store_explicit(
@@ -323,7 +329,8 @@ write_session(struct bb_io *io, struct session *s)
 			if (!write_ctl(io, s))
 				break;
 		} else if (!bb_sendq_empty(&s->sendq)) {
-			if (budget == 0)
+			/* Above its marks it goes on: only what the transport refuses may be dropped. */
+			if (budget == 0 && (s->credit || !bb_sendq_over(&s->sendq)))
 				return true;
 			/* Up to the border only, if a command waits for it. */
 			if (!write_messages(io, s, ctl ? s->sendq.begun_left : BB_TURN_WRITE_BYTES, &budget))

@@ -197,6 +197,7 @@ struct bb_io {
 	uint64_t published;	     /* a bit per router: it was given a slice in this turn */
 	uint64_t peers_told;	     /* a bit per I/O core: it was given mail in this turn */
 	struct inbox *inbox;	     /* [router] */
+	uint32_t inbox_first;	     /* router that is heard first in this turn */
 	struct side **sides;	     /* [2 * BB_ENDPOINTS_MAX], NULL: unknown */
 
 	struct session **sessions; /* [session_max] */

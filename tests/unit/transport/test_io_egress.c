@@ -40,6 +40,29 @@ a_full_subscriber_loses_exactly_what_is_above_its_mark(void **state)
 	env_close(&e);
 }
 
+/* The marks limit what the transport would not take, however much that is in one turn. */
+static void
+a_reader_that_keeps_up_loses_nothing(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ 0 });
+	conf.side[1].hwm_msgs = 10;
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	static uint8_t bytes[60000];
+	uint32_t len = 0;
+	for (; len < 60000; len += 6)
+		(void)env_encode(bytes + len, "abcd");
+	for (int i = 0; i < 10; i++)
+		env_deliver_raw(&e, 'a', bytes, len, len / 6);
+	(void)env_turn(&e);
+	env_run(&e);
+	assert_int_equal(env_count(&e, 1, BB_IO_OUT_HWM), 0);
+	assert_int_equal(env_count(&e, 1, BB_IO_SENT), 100000);
+	assert_int_equal(p->out_len, 600000);
+	env_close(&e);
+}
+
 static void
 a_lowered_mark_drops_nothing_and_admits_nothing_until_below(void **state)
 {
@@ -220,11 +243,74 @@ a_publisher_that_does_not_read_is_told_nothing_more(void **state)
 	env_close(&e);
 }
 
+static struct bb_set *
+set_of(const struct env *e, uint32_t count)
+{
+	struct bb_set *set = calloc(1, sizeof(*set) + sizeof(struct bb_set_core));
+
+	set->serial = 1;
+	set->handles = e->handles;
+	set->receivers = count;
+	set->core_count = 1;
+	set->cores[0] = (struct bb_set_core){ .count = count };
+	return set;
+}
+
+/* One router with much to say does not keep another from being heard. */
+static void
+routers_are_heard_in_turn(void **state)
+{
+	struct env e;
+	uint8_t bytes[16];
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ .routers = 2, .deliveries = 1024 });
+	for (int i = 0; i < 40; i++)
+		(void)env_join(&e, 1, 1, "SUB", "");
+	struct bb_set *set = set_of(&e, 40);
+	const uint32_t buffer = bb_pool_get(&e.pool, BB_POOL_CONTROL);
+	const uint32_t len = env_encode(bytes, "m");
+	memcpy(bb_pool_bytes(&e.pool, buffer), bytes, len);
+	bool heard = false;
+	for (int turn = 0; turn < 10 && !heard; turn++) {
+		for (;;) {
+			const struct bb_delivery d = {
+				.set = set,
+				.kind = BB_DELIVERY_MSGS_SET,
+				.flags = BB_DELIVERY_OPEN | BB_DELIVERY_CLOSE,
+				.buffer = buffer,
+				.len = len,
+				.msgs = 1,
+				.side = 0,
+			};
+			if (bb_ring_push(bb_fabric_deliveries(&e.fabric, 0, 0), &d, 1) == 0)
+				break;
+			bb_pool_hold(&e.pool, buffer, 1);
+			e.delivered[1] += 40;
+		}
+		if (turn == 0)
+			env_push(&e, 1,
+				&(struct bb_delivery){ .session = e.handles[0],
+					.kind = BB_DELIVERY_REFUSED,
+					.buffer = BB_BUFFER_NONE,
+					.msgs = BB_REFUSED_SLOW,
+					.side = 1 });
+		(void)env_turn(&e);
+		heard = env_count(&e, 1, BB_IO_CLOSED_SLOW) == 1;
+	}
+	assert_true(heard);
+	for (int i = 0; i < 10; i++)
+		(void)env_turn(&e);
+	bb_pool_put(&e.pool, buffer, 1);
+	env_close(&e);
+	free(set);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_subscriber_loses_exactly_what_is_above_its_mark),
+		cmocka_unit_test(a_reader_that_keeps_up_loses_nothing),
 		cmocka_unit_test(a_lowered_mark_drops_nothing_and_admits_nothing_until_below),
 		cmocka_unit_test(a_chain_goes_out_in_parts_and_counts_once),
 		cmocka_unit_test(a_pong_waits_for_the_end_of_a_message),
@@ -233,6 +319,7 @@ main(void)
 		cmocka_unit_test(credit_of_dropped_messages_comes_back),
 		cmocka_unit_test(a_subscriber_gives_credit_once_it_may_block),
 		cmocka_unit_test(a_publisher_that_does_not_read_is_told_nothing_more),
+		cmocka_unit_test(routers_are_heard_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
