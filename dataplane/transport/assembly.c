@@ -12,6 +12,9 @@
 #include "zmtp/command.h"
 #include "zmtp/frame.h"
 
+/* Octets of one message: descriptors, spans and deliveries hold 32 bits. A little is left for ids and headers. */
+#define TOTAL_MAX (UINT64_C(0xffffffff) - 4096)
+
 bool
 assembly_whole(const struct assembly *a)
 {
@@ -122,6 +125,10 @@ assembly_finish(struct bb_io *io, struct session *s)
 		return stop;
 	}
 
+	if (s->subscriber && a->frames == 1 && bb_pool_bytes(io->pool, a->head)[BB_FRAME_HEADER_LONG] <= 1) {
+		session_refuse(io, s, BB_IO_REFUSED_SUBSCRIPTION, "topic_size");
+		return STOP_CLOSED;
+	}
 	bool idle;
 	const uint64_t left = ingress_window_left(io, s, &idle);
 	s->rx_need = (uint32_t)a->total;
@@ -169,7 +176,8 @@ assembly_header(struct bb_io *io, struct session *s, const uint8_t *p, size_t n,
 	}
 	if (f.flags & BB_FRAME_COMMAND)
 		return ingress_take_command(io, s, p, n, ret_stop);
-	if (f.len > options->max_message || a->bodies > options->max_message - f.len) {
+	if (f.len > options->max_message || a->bodies > options->max_message - f.len || f.len > TOTAL_MAX ||
+		a->total > TOTAL_MAX - f.len) {
 		session_refuse(io, s, BB_IO_REFUSED_OVERSIZE, bb_zmtp_cause_name(BB_ZMTP_MESSAGE_SIZE));
 		return 0;
 	}

@@ -16,7 +16,7 @@
 #include "zmtp/command.h"
 #include "zmtp/frame.h"
 
-#define VIEW_PIECES 16
+#define VIEW_PIECES 64
 #define SESSIONS_RESUMED 16 /* per window and turn, and of those that waited for memory */
 
 enum scan_result {
@@ -486,6 +486,24 @@ gather(struct bb_io *io, const struct iovec *iov, size_t count, size_t *ret_len)
 	return io->rx_scratch;
 }
 
+/*
+ * A view of so many pieces that it ends before a message or command does, and would for ever: messages are put
+ * together from here, commands have to fit.
+ */
+static size_t
+read_cut_view(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, enum stop *ret_stop)
+{
+	size_t pos = 0;
+
+	if (s->state == SESSION_READY)
+		pos = assembly_take(io, s, p, n, ret_stop);
+	if (pos == 0 && *ret_stop == STOP_MORE && !(s->state == SESSION_HANDSHAKE && s->ready_received)) {
+		session_refuse(io, s, BB_IO_REFUSED_COMMAND, bb_zmtp_cause_name(BB_ZMTP_COMMAND_SIZE));
+		*ret_stop = STOP_CLOSED;
+	}
+	return pos;
+}
+
 uint32_t
 ingress_read(struct bb_io *io, struct session *s)
 {
@@ -514,7 +532,9 @@ ingress_read(struct bb_io *io, struct session *s)
 	const size_t max = s->state < SESSION_READY ? BB_HALF_OPEN_BYTES : BB_VIEW_MAX;
 	const size_t pieces = bb_stream_rx_view(s->stream, iov, VIEW_PIECES, max);
 	const uint8_t *p = pieces == 0 ? NULL : gather(io, iov, pieces, &len);
-	const size_t pos = read_all(io, s, p, len, &stop);
+	size_t pos = read_all(io, s, p, len, &stop);
+	if (bb_unlikely(pieces == VIEW_PIECES && pos == 0 && stop == STOP_MORE && len < max))
+		pos = read_cut_view(io, s, p, len, &stop);
 	if (len > 0)
 		s->last_rx_ns = io->now_ns;
 	if (s->stream == NULL)

@@ -48,6 +48,34 @@ any_split_of_any_form_gives_the_same_messages(void **state)
 }
 
 static void
+a_view_of_many_pieces_hides_nothing(void **state)
+{
+	struct env e;
+	uint8_t body[30000];
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ 0 });
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	(void)env_log(&e, 0);
+	memset(body, 'x', sizeof(body));
+	e.piece = 100;
+	peer_frame(p, 0, body, sizeof(body));
+	peer_message(p, "y");
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a:xxxxxxxx a:y");
+	peer_frame(p, 4 | 0, "\x04PONG", 5);
+	memcpy(body, "\x07UNKNOWN", 8);
+	peer_frame(p, 4, body, 5000);
+	peer_message(p, "z");
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a:z");
+	assert_int_equal(env_count(&e, 0, BB_IO_UNKNOWN_COMMANDS), 1);
+	peer_frame(p, 4, body, 30000); /* one that no view shows */
+	env_run(&e);
+	assert_string_equal(peer_take(p), "/ERROR");
+	env_close(&e);
+}
+
+static void
 a_message_beyond_a_view_becomes_a_chain(void **state)
 {
 	struct env e;
@@ -116,6 +144,29 @@ limits_hold_for_short_long_and_odd_messages(void **state)
 		assert_int_equal(env_count(&e, 0, BB_IO_REFUSED_OVERSIZE), 1);
 		env_close(&e);
 	}
+}
+
+/* Nothing is taken for a declared length, but one that no descriptor can hold is refused at once. */
+static void
+no_message_is_longer_than_a_descriptor_says(void **state)
+{
+	struct env e;
+	uint8_t head[9] = { 3 };
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ 0 });
+	pipeline.side[0].max_message = UINT64_C(1) << 40;
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	bb_store_be64(head + 1, UINT64_C(3) << 30);
+	peer_send(p, head, sizeof(head));
+	env_run(&e);
+	assert_string_equal(peer_take(p), "");
+	struct peer *q = env_join(&e, 0, 1, "PUSH", "");
+	bb_store_be64(head + 1, UINT64_C(5) << 30);
+	peer_send(q, head, sizeof(head));
+	env_run(&e);
+	assert_string_equal(peer_take(q), "/ERROR");
+	assert_int_equal(env_count(&e, 0, BB_IO_REFUSED_OVERSIZE), 1);
+	env_close(&e);
 }
 
 /* --- windows --- */
@@ -257,6 +308,33 @@ a_ring_that_is_full_loses_nothing(void **state)
 	env_close(&e);
 }
 
+static void
+a_subscription_has_two_forms_and_a_longest_topic(void **state)
+{
+	struct env e;
+	const struct bb_endpoint conf = env_conf(0, BB_PATTERN_PUBSUB);
+	(void)state;
+	env_open(&e, &(struct env_options){ 0 });
+	env_endpoint(&e, &conf);
+	struct peer *p = env_join(&e, 1, 0, "SUB", "");
+	peer_message(p, "\x01t");
+	peer_command(p, "SUBSCRIBE", "u", 1);
+	peer_send(p, "\x02\0\0\0\0\0\0\0\x02\1v", 11); /* a message, not canonical */
+	peer_command(p, "CANCEL", "u", 1);
+	peer_frame(p, 0, "\0t", 2);
+	peer_message(p, "upstream");
+	env_run(&e);
+	assert_string_equal(env_log(&e, 0), "a@1[] a+t a+u a+v a-u a-t a:upstream");
+	uint8_t *topic = calloc(1, 70000);
+	topic[0] = 1;
+	peer_frame(p, 0, topic, 70000);
+	free(topic);
+	env_pass(&e, 2 * BB_SEC);
+	assert_true(p->destroyed);
+	assert_int_equal(env_count(&e, 1, BB_IO_REFUSED_SUBSCRIPTION), 1);
+	env_close(&e);
+}
+
 /* Without a buffer nobody reads; nothing is lost and no time-out of ours counts. */
 static void
 starved_sessions_wait_for_memory(void **state)
@@ -287,14 +365,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_split_of_any_form_gives_the_same_messages),
+		cmocka_unit_test(a_view_of_many_pieces_hides_nothing),
 		cmocka_unit_test(a_message_beyond_a_view_becomes_a_chain),
 		cmocka_unit_test(messages_before_a_bad_frame_are_routed),
 		cmocka_unit_test(limits_hold_for_short_long_and_odd_messages),
+		cmocka_unit_test(no_message_is_longer_than_a_descriptor_says),
 		cmocka_unit_test(a_window_that_is_used_up_stops_and_resumes),
 		cmocka_unit_test(producers_resume_in_rotation),
 		cmocka_unit_test(a_large_message_gets_its_turn),
 		cmocka_unit_test(only_the_window_that_opens_lets_its_sessions_read),
 		cmocka_unit_test(a_ring_that_is_full_loses_nothing),
+		cmocka_unit_test(a_subscription_has_two_forms_and_a_longest_topic),
 		cmocka_unit_test(starved_sessions_wait_for_memory),
 	};
 
