@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "sim_config.h"
+#include "sim_plant.h"
 #include "sim_world.h"
 
 static char death_line[512];
@@ -35,7 +37,11 @@ struct options {
 	uint64_t from, to;
 	uint32_t steps;
 	const char *scenario;
+	const char *plant;
+	const char *pinned; /* file of arguments, one run a line */
 	bool trace, quiet, twice;
+	bool range;   /* --seeds: with BB_TEST_LONG in the environment there are more of them */
+	bool planted; /* every bug that can be planted must be found */
 };
 
 static uint64_t
@@ -49,6 +55,7 @@ run_seed(const struct options *o, uint64_t seed)
 	}
 	snprintf(death_line, sizeof(death_line), "FAIL seed %lu: it died\n%s\n", (unsigned long)seed,
 		sim_config_replay(&conf));
+	sim_plant_reset();
 	if (!o->quiet)
 		sim_config_print(&conf);
 	struct sim_world *w = sim_world_create(&conf, o->trace);
@@ -66,10 +73,24 @@ usage(void)
 {
 	fprintf(stderr,
 		"usage: sim [--seed N | --seeds FROM-TO] [--steps N] [--scenario NAME] [--trace] [--quiet] "
-		"[--twice]\n"
+		"[--twice]\n           [--plant BUG] [--planted] [--pinned FILE]\n"
 		"scenarios: %s\n",
 		sim_config_scenarios());
 	exit(2);
+}
+
+/* What the replay line needs besides seed and scenario. */
+static void
+set_replay(const struct options *o)
+{
+	char text[128] = "";
+	size_t len = 0;
+
+	if (o->steps != 0)
+		len += (size_t)snprintf(text, sizeof(text), " --steps %u", o->steps);
+	if (o->plant != NULL)
+		snprintf(text + len, sizeof(text) - len, " --plant %s", o->plant);
+	sim_config_arguments(text);
 }
 
 static void
@@ -84,6 +105,8 @@ parse(int argc, char **argv, struct options *o)
 			o->quiet = true;
 		} else if (strcmp(argv[i], "--twice") == 0) {
 			o->twice = true;
+		} else if (strcmp(argv[i], "--planted") == 0) {
+			o->planted = true;
 		} else if (value == NULL) {
 			usage();
 		} else if (strcmp(argv[i], "--seed") == 0) {
@@ -93,21 +116,91 @@ parse(int argc, char **argv, struct options *o)
 			if (*end != '-')
 				usage();
 			o->to = strtoull(end + 1, &end, 10);
+			o->range = !o->planted;
 		} else if (strcmp(argv[i], "--steps") == 0) {
 			o->steps = (uint32_t)strtoul(argv[++i], &end, 10);
 		} else if (strcmp(argv[i], "--scenario") == 0) {
 			o->scenario = argv[++i];
+		} else if (strcmp(argv[i], "--pinned") == 0) {
+			o->pinned = argv[++i];
+		} else if (strcmp(argv[i], "--plant") == 0) {
+			o->plant = argv[++i];
+			if (!sim_plant(o->plant))
+				usage();
 		} else {
 			usage();
 		}
 		if (end != NULL && *end != '\0')
 			usage();
 	}
-	if (o->steps != 0) {
-		static char text[32];
-		snprintf(text, sizeof(text), " --steps %u", o->steps);
-		sim_config_arguments(text);
+	set_replay(o);
+}
+
+static int
+run_seeds(const struct options *o)
+{
+	for (uint64_t seed = o->from; seed <= o->to; seed++) {
+		const uint64_t hash = run_seed(o, seed);
+		if (o->twice && run_seed(o, seed) != hash) {
+			printf("FAIL seed %lu: another trace the second time\n", (unsigned long)seed);
+			return 1;
+		}
 	}
+	printf("sim: seeds %lu to %lu passed\n", (unsigned long)o->from, (unsigned long)o->to);
+	return 0;
+}
+
+/* Lines of {scenario, seed}; what follows # is why they are there. */
+static int
+run_pinned(struct options *o)
+{
+	FILE *f = fopen(o->pinned, "r");
+	char line[256], scenario[32];
+	unsigned long seed, runs = 0;
+
+	if (f == NULL) {
+		perror(o->pinned);
+		return 2;
+	}
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (line[0] == '#' || line[0] == '\n')
+			continue;
+		if (sscanf(line, "%31s %lu", scenario, &seed) != 2) {
+			fprintf(stderr, "%s: %s", o->pinned, line);
+			return 2;
+		}
+		o->scenario = scenario;
+		run_seed(o, seed);
+		runs++;
+	}
+	fclose(f);
+	printf("sim: %lu pinned seeds passed\n", runs);
+	return runs == 0; /* a file without seeds tests nothing */
+}
+
+/* Each in a process of its own, since finding it ends the program. */
+static int
+run_planted(struct options *o)
+{
+	int missed = 0;
+
+	for (size_t i = 0; sim_plant_name(i) != NULL; i++) {
+		int status = 0;
+		fflush(stdout);
+		const pid_t child = fork();
+		if (child == 0) {
+			o->plant = sim_plant_name(i);
+			sim_plant(o->plant);
+			set_replay(o);
+			exit(run_seeds(o));
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child)
+			return 2;
+		const bool found = WIFEXITED(status) && WEXITSTATUS(status) == 1;
+		printf("planted %s: %s\n", sim_plant_name(i), found ? "found" : "MISSED");
+		missed += !found;
+	}
+	return missed > 0;
 }
 
 int
@@ -117,19 +210,15 @@ main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(argc, argv, &o);
+	if (o.range && getenv("BB_TEST_LONG") != NULL)
+		o.to += 50 * (o.to - o.from + 1);
 	bb_log_level_set(o.trace ? BB_LOG_INFO : BB_LOG_ERROR);
 	signal(SIGABRT, on_death);
 	if (__sanitizer_set_death_callback != NULL)
 		__sanitizer_set_death_callback(on_sanitizer);
 	else
 		signal(SIGSEGV, on_death);
-	for (uint64_t seed = o.from; seed <= o.to; seed++) {
-		const uint64_t hash = run_seed(&o, seed);
-		if (o.twice && run_seed(&o, seed) != hash) {
-			printf("FAIL seed %lu: another trace the second time\n", (unsigned long)seed);
-			return 1;
-		}
-	}
-	printf("sim: seeds %lu to %lu passed\n", (unsigned long)o.from, (unsigned long)o.to);
-	return 0;
+	if (o.pinned != NULL)
+		return run_pinned(&o);
+	return o.planted ? run_planted(&o) : run_seeds(&o);
 }
