@@ -12,6 +12,7 @@
 #define TURN_READ_BYTES (16 * BB_TURN_READ_BYTES) /* of all sessions: well below a millisecond */
 #define TURN_TIMERS 256
 #define TURN_CONTROL 1024
+#define TURN_EVACUATE 1024 /* slots looked at */
 
 /* --- mail --- */
 
@@ -294,8 +295,7 @@ run_control(struct bb_io *io)
 		else
 			session_release(io, s);
 	}
-	while (!bb_list_empty(&now))
-		bb_list_append(&io->control, bb_list_pop(&now));
+	bb_list_splice(&io->control, &now);
 	return work;
 }
 
@@ -306,7 +306,8 @@ evacuate(struct bb_io *io)
 	const uint64_t used = io->counters->header->sessions_used[io->index];
 	uint64_t budget = 4 * BB_BUFFER_BYTES;
 
-	for (uint64_t i = 0; i < used && budget > 0 && bb_holds_wasteful(&io->spans.holds); i++) {
+	for (uint64_t i = 0;
+		i < used && i < TURN_EVACUATE && budget > 0 && bb_holds_wasteful(&io->spans.holds); i++) {
 		struct session *s = io->sessions[io->evacuate_slot];
 		if (s != NULL) {
 			const uint64_t copied = bb_spanq_evacuate(&io->spans, &s->sendq.unsent, budget);

@@ -187,6 +187,10 @@ session_refuse(struct bb_io *io, struct session *s, unsigned counter, const char
 	}
 	drop_queue(io, s, BB_IO_OUT_PEER_GONE);
 	assembly_drop(io, s);
+	if (s->rx_stopped) { /* what it says does not matter any more, but that it goes does */
+		ingress_resume(io, s);
+		bb_list_append(&io->ready, &s->ready_node);
+	}
 	leave_ready(s);
 	session_enter(io, s, SESSION_FLUSHING);
 	session_push(io, s, frame, bb_zmtp_encode_error(frame, sizeof(frame), cause));

@@ -220,6 +220,28 @@ def block_stops_the_publisher_and_loses_nothing(t):
     equal(b.total("dropped_out_hwm"), 0, "drops at the high-water mark")
 
 
+@case(busbar=True, timeout=120)
+def stalled_subscribers_cannot_take_all_memory(t):
+    """
+    32 MiB and no high-water marks: stalled subscribers lose copies for lack of memory, a reader loses nothing,
+    and a pipeline beside them goes on.
+    """
+    unlimited = {"hwm": 0, "hwm_bytes": "0", "sndbuf": "16KiB"}
+    b = t.start(pubsub(subscribers=unlimited), pipeline(), memory="32MiB")
+    pub = t.raw(b.port("publishers")).handshake(b"PUB")
+    stalled = [t.raw(b.port("subscribers"), rcvbuf=4096).handshake(b"SUB").send(subscribe(b"t")) for _ in range(3)]
+    reader = t.raw(b.port("subscribers")).handshake(b"SUB").send(subscribe(b"t"))
+    push, pull = t.sock(zmq.PUSH, b.addr("producers")), t.sock(zmq.PULL, b.addr("consumers"))
+    join([pub], [*stalled, reader], b"t")
+    for i in range(5000):  # 50 MB
+        pub.send(message(b"t", b"%d" % i, b"x" * 10000))
+        equal(reader.message()[1], b"%d" % i, "a message of the reader")
+        if i % 100 == 0:
+            put(push, [b"job %d" % i])
+            equal(must_take(pull), [b"job %d" % i], "a message of the pipeline")
+    need(b.total("dropped_out_memory") > 0, "nothing was dropped for lack of memory")
+
+
 @case(busbar=True)
 def disconnect_ends_a_stalled_subscriber(t):
     """`when_full: disconnect`: the stalled one is closed, the other gets everything."""
