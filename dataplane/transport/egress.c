@@ -103,9 +103,6 @@ deliver(struct bb_io *io, struct side *side, bb_handle to, const struct bb_deliv
 	} else if (bb_sendq_append(&io->spans, &s->sendq, &span) != 0) {
 		drops.memory_msgs = d->msgs;
 		drops.bytes = d->len;
-		/* The router sent them on credit: they have left, or it would never get that credit back. */
-		s->sendq.msgs_left += d->msgs;
-		s->sendq.bytes_left += d->len;
 	}
 	count_drops(io, s, &drops);
 	if (drops.hwm_msgs > 0 && s->side->options->when_full == BB_FULL_DISCONNECT)
