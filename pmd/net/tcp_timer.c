@@ -87,7 +87,10 @@ suspect_blackhole(struct bb_net *net, struct bb_tcp *c)
 	const bool is4 = bb_ip_is4(&c->key.remote);
 	const uint16_t floor_mss = is4 ? MSS_DEFAULT4 : MSS_DEFAULT6;
 
-	if (r->end - r->seq <= floor_mss || c->mss <= floor_mss) {
+	/* Payload of the largest segment that every path takes, with the options that ours carry. */
+	const uint32_t safe = floor_mss - (c->flags & TF_TS ? 12u : 0u);
+
+	if (r->end - r->seq <= safe || c->mss <= safe) {
 		c->rexmit_full = 0;
 		return;
 	}
