@@ -104,13 +104,14 @@ least_loaded(struct bb_connectors *c)
 }
 
 static void
-wait_and_retry(struct bb_connectors *c, struct bb_connector *k, const char *why, uint64_t now_ns)
+wait_and_retry(
+	struct bb_connectors *c, struct bb_connector *k, const char *id, const char *why, uint64_t now_ns)
 {
 	const uint64_t wait_ns = bb_connector_wait_ns(
 		&c->rand, k->reconnect_min_ns, k->reconnect_max_ns, k->failures);
 
 	if (k->failures++ == 0)
-		bb_log_warn("CONNECT-FAILED", "address=\"%s\" why=\"%s\" retry_ms=%llu", k->text, why,
+		bb_log_warn(id, "address=\"%s\" why=\"%s\" retry_ms=%llu", k->text, why,
 			(unsigned long long)(wait_ns / BB_MSEC));
 	k->state = BB_CONNECTOR_WAITING;
 	k->due_ns = now_ns + wait_ns;
@@ -128,7 +129,7 @@ ask_io(struct bb_connectors *c, struct bb_connector *k, const struct sockaddr_st
 		.kind = BB_MAIL_CONNECT, .ptr = &k->mail, .value = k->attempts, .tag = k->tag
 	};
 	if (bb_post_connection(c->post, k->io, &mail) != 0) {
-		wait_and_retry(c, k, "no memory", now_ns);
+		wait_and_retry(c, k, "CONNECT-FAILED", "no memory", now_ns);
 		return;
 	}
 	k->attempts++;
@@ -147,7 +148,7 @@ begin(struct bb_connectors *c, struct bb_connector *k, uint64_t now_ns)
 	}
 	k->state = BB_CONNECTOR_RESOLVING;
 	if (bb_resolver_ask(c->resolver, &k->address, k->attempts, k->tag) != 0)
-		wait_and_retry(c, k, "no thread for the resolver", now_ns);
+		wait_and_retry(c, k, "CONNECT-FAILED", "no thread for the resolver", now_ns);
 }
 
 int
@@ -216,12 +217,13 @@ bb_connectors_on_mail(struct bb_connectors *c, uint32_t io, const struct bb_mail
 		if (mail->arg == 0)
 			k->state = BB_CONNECTOR_UP;
 		else
-			wait_and_retry(c, k, strerror((int)mail->arg), now_ns);
+			wait_and_retry(c, k, "CONNECT-FAILED", strerror((int)mail->arg), now_ns);
 	} else {
 		BB_ASSERT(mail->kind == BB_MAIL_LOST);
 		if (mail->value != 0)
 			k->failures = 0;
-		wait_and_retry(c, k, bb_stream_reason_name((enum bb_stream_reason)mail->arg), now_ns);
+		wait_and_retry(c, k, mail->value != 0 ? "CONNECTION-LOST" : "CONNECT-FAILED",
+			bb_stream_reason_name((enum bb_stream_reason)mail->arg), now_ns);
 	}
 }
 
@@ -233,7 +235,7 @@ on_resolved(struct bb_connectors *c, const struct bb_resolved *r, uint64_t now_n
 	if (k == NULL)
 		return;
 	if (r->error != 0)
-		wait_and_retry(c, k, gai_strerror(r->error), now_ns);
+		wait_and_retry(c, k, "CONNECT-FAILED", gai_strerror(r->error), now_ns);
 	else
 		ask_io(c, k, &r->address, now_ns);
 }

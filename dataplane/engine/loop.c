@@ -142,10 +142,25 @@ go_to_sleep(struct bb_loop *l, uint64_t now_ns, bool *ret_slept)
 	return work;
 }
 
+void
+bb_loop_lend(struct bb_loop *l)
+{
+	atomic_store_explicit(&l->lent, true, memory_order_release);
+}
+
+void
+bb_loop_take_back(struct bb_loop *l)
+{
+	BB_ASSERT(atomic_load_explicit(&l->returned, memory_order_acquire));
+}
+
 int
 bb_loop_run(void *arg)
 {
 	struct bb_loop *l = arg;
+	const bool lent = atomic_load_explicit(&l->lent, memory_order_acquire);
+
+	BB_ASSERT(lent);
 	struct bb_loop_row *row = l->options.row;
 	const uint64_t spin_ns = l->options.shared ? 0 : BB_SPIN_NS;
 	uint64_t now_ns = bb_clock_ns(), worked_ns = now_ns;
@@ -174,6 +189,7 @@ bb_loop_run(void *arg)
 		worked_ns = now_ns;
 		sample_memory(l, now_ns);
 	}
+	atomic_store_explicit(&l->returned, true, memory_order_release);
 	return 0;
 }
 

@@ -59,12 +59,19 @@ struct bb_loop {
 	nfds_t fd_count;
 	uint64_t sampled_ns; /* when memory was last looked at */
 	BB_NO_SHARE _Atomic bool stop;
+	/* How the actors' memory is handed to the loop's thread and back, said in our own words too, so that
+	 * checkers that do not see into EAL can follow. */
+	_Atomic bool lent, returned;
 };
 
 /* 0 or negative errno (no descriptor). Stays at its address until fini. */
 int bb_loop_init(struct bb_loop *l, const struct bb_loop_options *options);
 void bb_loop_fini(struct bb_loop *l); /* zeroed is allowed */
 void bb_loop_add(struct bb_loop *l, const struct bb_loop_actor *actor);
+
+/* The caller, before another thread runs the loop, and after that thread has ended. */
+void bb_loop_lend(struct bb_loop *l);
+void bb_loop_take_back(struct bb_loop *l);
 
 /* Take turns until bb_loop_stop(). arg: the loop. Always 0. */
 int bb_loop_run(void *arg);

@@ -437,8 +437,10 @@ bb_node_halt(struct bb_node *n)
 {
 	for (uint32_t i = 0; i < n->launched; i++)
 		bb_loop_stop(&n->loops[i]);
-	for (uint32_t i = 0; i < n->launched; i++)
+	for (uint32_t i = 0; i < n->launched; i++) {
 		bb_eal_join(i);
+		bb_loop_take_back(&n->loops[i]);
+	}
 	n->launched = 0;
 }
 
@@ -454,6 +456,7 @@ threads_init(void *ctx, struct bb_text *text)
 	struct bb_node *n = ctx;
 
 	for (n->launched = 0; n->launched < n->plan.loop_count; n->launched++) {
+		bb_loop_lend(&n->loops[n->launched]);
 		const int error = bb_eal_launch(n->launched, bb_loop_run, &n->loops[n->launched]);
 		if (error != 0) {
 			bb_node_halt(n);

@@ -91,6 +91,7 @@ start(struct bench *b, bool adaptive, bool shared, int event_fd)
 				     .deadline = fake_deadline,
 				     .memory = fake_memory,
 				     .wait_fd = event_fd });
+	bb_loop_lend(b->loop);
 	assert_int_equal(pthread_create(&b->thread, NULL, run, b->loop), 0);
 }
 
@@ -230,6 +231,7 @@ actors_take_turns_in_the_order_they_were_added(void **state)
 				       .wait_fd = -1 });
 	}
 	pthread_t thread;
+	bb_loop_lend(l);
 	assert_int_equal(pthread_create(&thread, NULL, run, l), 0);
 	until(&fakes[1].steps, 2);
 	bb_loop_stop(l);
@@ -250,7 +252,9 @@ a_loop_that_was_stopped_before_it_began_returns(void **state)
 	assert_non_null(l);
 	assert_int_equal(bb_loop_init(l, &(struct bb_loop_options){ .row = &row, .name = "none" }), 0);
 	bb_loop_stop(l);
+	bb_loop_lend(l);
 	assert_int_equal(bb_loop_run(l), 0);
+	bb_loop_take_back(l);
 	assert_int_equal(row.c[BB_LOOP_HEARTBEAT], 0);
 	bb_loop_fini(l);
 	free(l);
