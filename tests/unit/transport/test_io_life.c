@@ -350,6 +350,28 @@ half_open_peers_make_room_for_new_ones(void **state)
 	env_close(&e); /* with all of them half-open */
 }
 
+static void
+a_refused_peer_that_waited_for_its_window_may_go_at_once(void **state)
+{
+	struct env e;
+	(void)state;
+	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ .window_bytes = 5 });
+	e.hold_windows = true;
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	peer_message(p, "abc");
+	peer_message(p, "abc");
+	env_run(&e);
+	assert_int_equal(env_row(&e, 'a')->c[BB_SESSION_RX_STOPPED], 1);
+	env_refuse(&e, 'a', BB_REFUSED_SUBSCRIPTIONS);
+	env_run(&e);
+	assert_string_equal(peer_take(p), "/ERROR");
+	peer_finish(p);
+	for (int i = 0; i < 5; i++)
+		(void)env_turn(&e);
+	assert_true(p->destroyed);
+	env_close(&e);
+}
+
 /* Whatever is under way: groups that the router has not closed, sessions of any state, an unwritten slice. */
 static void
 it_can_be_destroyed_in_any_state(void **state)
@@ -399,6 +421,7 @@ main(void)
 		cmocka_unit_test(a_slot_is_free_when_every_router_has_forgotten),
 		cmocka_unit_test(a_session_that_dies_before_it_is_attached_tells_nobody),
 		cmocka_unit_test(half_open_peers_make_room_for_new_ones),
+		cmocka_unit_test(a_refused_peer_that_waited_for_its_window_may_go_at_once),
 		cmocka_unit_test(it_can_be_destroyed_in_any_state),
 	};
 
