@@ -78,6 +78,15 @@ deliver_to_gone(struct bb_io *io, struct side *side, const struct bb_delivery *d
 	BB_COUNT(side->row, BB_IO_OUT_DROPPED_BYTES, d->len);
 }
 
+/* The receiver stalls, may drop, and pins memory that is getting short. */
+static bool
+memory_forbids(const struct bb_io *io, const struct session *s)
+{
+	if (s->credit || !s->tx_refused || bb_sendq_empty(&s->sendq))
+		return false;
+	return io->memory_level >= MEMORY_LOW || s->sendq.unsent.bytes >= BB_BUFFER_BYTES;
+}
+
 static void
 deliver(struct bb_io *io, struct side *side, bb_handle to, const struct bb_delivery *d)
 {
@@ -98,7 +107,10 @@ deliver(struct bb_io *io, struct side *side, bb_handle to, const struct bb_deliv
 	BB_DEBUG_ASSERT(s->side == side);
 	BB_COUNT(side->row, BB_IO_ARRIVED, d->msgs);
 	BB_COUNT(s->row, BB_SESSION_ARRIVED, d->msgs);
-	if (!s->credit && s->tx_refused) {
+	if (bb_unlikely(io->memory_level >= MEMORY_HALF) && memory_forbids(io, s)) {
+		drops.memory_msgs = d->msgs;
+		drops.bytes = d->len;
+	} else if (!s->credit && s->tx_refused) {
 		bb_sendq_admit(&io->spans, &s->sendq, &span, &drops);
 	} else if (bb_sendq_append(&io->spans, &s->sendq, &span) != 0) {
 		drops.memory_msgs = d->msgs;

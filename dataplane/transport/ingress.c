@@ -504,6 +504,16 @@ read_cut_view(struct bb_io *io, struct session *s, const uint8_t *p, size_t n, e
 	return pos;
 }
 
+/* Its messages wait for their receivers: with memory short they wait at the peer. */
+static bool
+may_not_drop(const struct session *s)
+{
+	const struct bb_endpoint *e = s->side->endpoint;
+
+	return s->state == SESSION_READY && s->side_number == 0 &&
+	       (e->pattern != BB_PATTERN_PUBSUB || e->side[1].when_full == BB_FULL_BLOCK);
+}
+
 uint32_t
 ingress_read(struct bb_io *io, struct session *s)
 {
@@ -521,6 +531,10 @@ ingress_read(struct bb_io *io, struct session *s)
 		return 0;
 	}
 
+	if (bb_unlikely(io->memory_level == MEMORY_SHORT) && may_not_drop(s)) {
+		stop_reading(io, s, &io->starved);
+		return 0;
+	}
 	const bool turn = s->rx_turn;
 	s->rx_turn = false;
 	if (s->state == SESSION_READY && !turn && somebody_waits(window_of(s))) {

@@ -332,6 +332,18 @@ publish(struct bb_io *io)
 	io->agent_told = false;
 }
 
+static enum memory_level
+memory_level(const struct bb_pool *pool)
+{
+	const uint64_t all = pool->count - pool->reserve;
+	const uint32_t free_count = bb_pool_free_count(pool);
+	const uint64_t left = free_count > pool->reserve ? free_count - pool->reserve : 0;
+
+	if (left * 2 >= all)
+		return MEMORY_AMPLE;
+	return left * 8 >= all * 3 ? MEMORY_HALF : left * 4 >= all ? MEMORY_LOW : MEMORY_SHORT;
+}
+
 uint32_t
 bb_io_poll(struct bb_io *io, uint64_t now_ns)
 {
@@ -341,6 +353,7 @@ bb_io_poll(struct bb_io *io, uint64_t now_ns)
 	io->now_ns = now_ns;
 	io->appends_left = BB_TURN_APPENDS;
 	io->out_stuck = 0;
+	io->memory_level = memory_level(io->pool);
 	/* What did not fit last turn goes first: nothing may be added before it is out. */
 	for (uint32_t r = 0; r < io->router_count; r++)
 		ingress_publish(io, r);

@@ -170,6 +170,17 @@ struct drain {
 	uint64_t end_todo, end_wait; /* a bit per router */
 };
 
+/*
+ * How short message memory is. The steps are ordered so that receivers that drop and do not take what they are sent can
+ * never stand in the way of those that wait: they lose copies while half of the memory is still free.
+ */
+enum memory_level {
+	MEMORY_AMPLE,
+	MEMORY_HALF, /* less than 1/2 free: stalled receivers with a full buffer of messages and more lose new ones */
+	MEMORY_LOW,   /* less than 3/8 free: every stalled receiver that drops loses new ones */
+	MEMORY_SHORT, /* less than 1/4 free: what must not drop is not read */
+};
+
 /* Where the walk over one router's deliveries stands. */
 struct inbox {
 	struct bb_delivery burst[64];
@@ -189,7 +200,8 @@ struct bb_io {
 	struct bb_transport *transport;
 	uint64_t now_ns;
 	uint32_t router_count;
-	uint32_t appends_left; /* of this turn */
+	uint32_t appends_left;		/* of this turn */
+	enum memory_level memory_level; /* when this turn began */
 
 	struct bb_spans spans;
 	struct bb_batch_writer *out; /* [router] */

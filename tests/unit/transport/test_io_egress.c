@@ -243,6 +243,31 @@ a_publisher_that_does_not_read_is_told_nothing_more(void **state)
 	env_close(&e);
 }
 
+/* A receiver that drops and does not read loses new copies long before nobody can be read any more. */
+static void
+stalled_receivers_leave_memory_to_others(void **state)
+{
+	struct env e;
+	static uint8_t bytes[60009] = { 2, 0, 0, 0, 0, 0, 0, 60000 >> 8, 60000 & 0xff };
+	(void)state;
+	open_with(&e, BB_PATTERN_PUBSUB, &(struct env_options){ .buffers = 66 });
+	struct peer *p = env_join(&e, 1, 1, "SUB", "");
+	p->room = 10;
+	for (int i = 0; i < 100; i++) {
+		env_deliver_raw(&e, 'a', bytes, sizeof(bytes), 1);
+		(void)env_turn(&e);
+	}
+	assert_in_range(env_count(&e, 1, BB_IO_OUT_MEMORY), 60, 70);
+	assert_true(bb_pool_free_count(&e.pool) > 64 / 4);
+	peer_room(p, UINT64_MAX);
+	env_run(&e);
+	env_deliver_raw(&e, 'a', bytes, sizeof(bytes), 1);
+	env_run(&e);
+	assert_int_equal(env_count(&e, 1, BB_IO_SENT) + env_count(&e, 1, BB_IO_OUT_MEMORY), 101);
+	assert_int_equal(env_count(&e, 1, BB_IO_QUEUED), 0);
+	env_close(&e);
+}
+
 static struct bb_set *
 set_of(const struct env *e, uint32_t count)
 {
@@ -319,6 +344,7 @@ main(void)
 		cmocka_unit_test(credit_of_dropped_messages_comes_back),
 		cmocka_unit_test(a_subscriber_gives_credit_once_it_may_block),
 		cmocka_unit_test(a_publisher_that_does_not_read_is_told_nothing_more),
+		cmocka_unit_test(stalled_receivers_leave_memory_to_others),
 		cmocka_unit_test(routers_are_heard_in_turn),
 	};
 
