@@ -444,8 +444,12 @@ open_window(struct bb_io *io, struct window *w)
 	bb_list_for_each(n, &w->waiting)
 	{
 		struct session *s = bb_list_entry(n, struct session, ready_node);
-		if ((s->rx_need > left && !idle) || budget-- == 0)
+		if (s->rx_need > left && !idle)
 			break;
+		if (budget-- == 0) {
+			io->waiters_left = true;
+			break;
+		}
 		left -= s->rx_need < left ? s->rx_need : left;
 		idle = false;
 		ingress_resume(io, s);
@@ -457,6 +461,7 @@ open_window(struct bb_io *io, struct window *w)
 void
 ingress_open_windows(struct bb_io *io)
 {
+	io->waiters_left = false;
 	bb_list_for_each(n, &io->windows) open_window(io, bb_list_entry(n, struct window, node));
 	if (bb_pool_free_count(io->pool) <= io->pool->reserve)
 		return;

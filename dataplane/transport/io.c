@@ -378,7 +378,7 @@ bb_io_deadline(const struct bb_io *io)
 {
 	/* Lists that are not empty mean work for the next turn. Who waits for a full ring or a buffer polls
 	 * again soon. */
-	if (!bb_list_empty(&io->ready) || !bb_list_empty(&io->flush) || io->has_answer)
+	if (!bb_list_empty(&io->ready) || !bb_list_empty(&io->flush) || io->has_answer || io->waiters_left)
 		return 0;
 	uint64_t deadline = bb_wheel_next(&io->wheel);
 	if (!bb_list_empty(&io->starved) || !bb_list_empty(&io->control) || io->out_stuck != 0)

@@ -217,6 +217,7 @@ struct bb_io {
 	uint32_t *free_slots;
 	uint32_t free_count, session_max;
 	uint32_t stopped_count; /* sessions that are not read */
+	bool waiters_left;	/* some found no place in this turn although their window has room */
 
 	struct drain *drain; /* [BB_ENDPOINTS_MAX + 1], the last for the node: ending takes no memory */
 	struct bb_list ready, flush, control, half_open, assembling, starved, drains, windows;

@@ -255,6 +255,29 @@ a_large_message_gets_its_turn(void **state)
 	env_close(&e);
 }
 
+/* No event comes for those that the turn had no place for. */
+static void
+all_that_wait_are_let_go_on_without_another_event(void **state)
+{
+	struct env e;
+	(void)state;
+	open_pipeline(&e, &(struct env_options){ .window_bytes = SMALL_WINDOW });
+	e.hold_windows = true;
+	struct peer *p = env_join(&e, 0, 1, "PUSH", "");
+	send_bodies(p, 'x', 98, 10);
+	env_run(&e);
+	for (int i = 0; i < 40; i++)
+		send_bodies(env_join(&e, 0, 1, "PUSH", ""), 'x', 8, 1);
+	env_run(&e);
+	assert_int_equal(e.msgs[0][0], 10);
+	env_windows(&e);
+	do
+		(void)env_turn(&e);
+	while (bb_io_deadline(e.io) == 0);
+	assert_int_equal(e.msgs[0][0], 50);
+	env_close(&e);
+}
+
 static void
 only_the_window_that_opens_lets_its_sessions_read(void **state)
 {
@@ -373,6 +396,7 @@ main(void)
 		cmocka_unit_test(a_window_that_is_used_up_stops_and_resumes),
 		cmocka_unit_test(producers_resume_in_rotation),
 		cmocka_unit_test(a_large_message_gets_its_turn),
+		cmocka_unit_test(all_that_wait_are_let_go_on_without_another_event),
 		cmocka_unit_test(only_the_window_that_opens_lets_its_sessions_read),
 		cmocka_unit_test(a_ring_that_is_full_loses_nothing),
 		cmocka_unit_test(a_subscription_has_two_forms_and_a_longest_topic),
