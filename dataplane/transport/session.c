@@ -280,6 +280,10 @@ on_event(struct bb_stream *stream, enum bb_stream_event event, uint64_t arg)
 			egress_want_flush(io, s);
 		break;
 	case BB_STREAM_READABLE:
+		if (s->side->draining && s->tx_refused) {
+			s->tx_refused = false; /* nobody reads it: a write tells whether this was its end */
+			egress_want_flush(io, s);
+		}
 		if (!bb_list_linked(&s->ready_node))
 			bb_list_append(&io->ready, &s->ready_node);
 		break;
