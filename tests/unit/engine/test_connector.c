@@ -280,7 +280,8 @@ names_are_looked_up_for_each_attempt(void **state)
 	struct bench *b = *state;
 	uint32_t io;
 
-	struct bb_connector *k = opened(b, "tcp://localhost:5559");
+	/* A name to us; the resolver knows it without a file of hosts, which a bare machine may lack. */
+	struct bb_connector *k = opened(b, "tcp://127.1:5559");
 	for (int i = 0; i < 3; i++) {
 		struct pollfd fd = { .fd = bb_resolver_fd(b->connectors.resolver), .events = POLLIN };
 		assert_int_equal(k->state, BB_CONNECTOR_RESOLVING);
