@@ -2,6 +2,7 @@
 """Peers that are killed, reset and come back; the broker that goes and comes back."""
 import os
 import signal
+import time
 
 import zmq
 
@@ -249,6 +250,30 @@ def the_dataplane_is_started_again(t):
         eventually(lambda n=turn: pushed(push, pull, b"%d" % n), "a pushed message arrives")
         os.kill(child_named(b.process.pid, "busbar-dataplane"), signal.SIGKILL)
     eventually(lambda: pushed(push, pull, b"last"), "a pushed message arrives")
+
+
+@case(busbar=True, timeout=180)
+def control_may_be_killed_while_it_applies(t):
+    """SIGKILL of busbar-control in the midst of a new configuration, 20 times: traffic goes on, the last one holds."""
+    b = t.start(pipeline())
+    producer = t.raw(b.port("producers")).handshake(b"PUSH")
+    consumer = t.raw(b.port("consumers")).handshake(b"PULL")
+    extra = [pipeline(*({"bind": [f"tcp://127.0.0.1:{t.ports.take()}"]} for _ in range(2)), name=f"extra{i}")
+             for i in range(5)]
+    first = list(b.endpoints)
+    for turn in range(20):
+        for i in range(100):
+            producer.send(message(b"%d.%d" % (turn, i)))
+        b.endpoints = first + (extra if turn % 2 == 0 else [])
+        b.write_config()
+        b.process.send_signal(signal.SIGHUP)
+        time.sleep(0.002 * turn)  # anywhere between before and after
+        os.kill(child_named(b.process.pid, "busbar-control"), signal.SIGKILL)
+        for i in range(100):
+            equal(consumer.message(), [b"%d.%d" % (turn, i)], "a message")
+        eventually(b.is_running, "control is back")
+    eventually(lambda: {row["name"] for row in b.ask("endpoints")["endpoints"]} == {e["name"] for e in first},
+               "the last configuration runs")
 
 
 @case(busbar=True, timeout=180)
