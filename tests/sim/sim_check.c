@@ -242,7 +242,7 @@ static void
 check_reasons(struct sim_world *w, unsigned endpoint)
 {
 	const unsigned in = endpoint * 2, out = in + 1;
-	const bool memory = sim_has(w, SIM_MEM_FAILS) || sim_has(w, SIM_POOL_FAILS);
+	const bool memory = sim_has(w, SIM_MEM_FAILS) || sim_has(w, SIM_POOL_FAILS) || w->memory_was_short;
 
 	if (!memory && (router_sum(w, in, BB_ROUTER_IN_MEMORY) != 0 || io_sum(w, out, BB_IO_OUT_MEMORY) != 0))
 		sim_fail(w, "endpoint %u: messages dropped for memory, which was there", endpoint);

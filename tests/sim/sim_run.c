@@ -10,9 +10,21 @@
 #define WAIT_ROUNDS 400	  /* of long steps, before waiting counts as for ever */
 #define LONG_STEP_NS (50 * BB_MSEC)
 
+/* Below half, receivers that do not read may lose copies for it (docs/adr/0011). */
+static void
+note_memory(struct sim_world *w)
+{
+	const uint32_t all = w->pool.count - w->pool.reserve;
+	const uint32_t free_count = bb_pool_free_count(&w->pool);
+	const uint32_t left = free_count > w->pool.reserve ? free_count - w->pool.reserve : 0;
+
+	w->memory_was_short |= 2 * left < all;
+}
+
 static void
 poll_io(struct sim_world *w, uint32_t i)
 {
+	note_memory(w);
 	bb_io_poll(w->io[i], w->now_ns);
 	sim_oracle_after_io(w, i);
 }

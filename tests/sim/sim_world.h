@@ -198,6 +198,7 @@ struct sim_world {
 
 	struct sim_net *net;
 	struct bb_pool pool;
+	bool memory_was_short; /* at the beginning of some turn, since the start */
 	uint8_t *pool_bytes;
 	struct bb_buffer *pool_headers;
 	struct bb_fabric fabric;
