@@ -92,7 +92,8 @@ draw_side(struct sim_world *w, struct bb_side_options *o)
 		.max_frames = 64,
 		.subscriptions_max = 1000000,
 		.handshake_timeout_ns = 30 * BB_SEC,
-		.block_max_ns = 30 * BB_SEC,
+		.block_max_ns = bb_rand_one_in(r, 2) ? 20 * BB_MSEC : 30 * BB_SEC,
+		.handover = bb_rand_one_in(r, 2),
 	};
 	if (sim_has(w, SIM_HEARTBEATS)) {
 		o->heartbeat_interval_ns = 200 * BB_MSEC;

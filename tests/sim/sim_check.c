@@ -255,6 +255,41 @@ check_reasons(struct sim_world *w, unsigned endpoint)
 		sim_fail(w, "endpoint %u: messages dropped as unroutable", endpoint);
 }
 
+/* Nobody was refused or closed but for a reason that was there. */
+static void
+check_closes(struct sim_world *w, unsigned side)
+{
+	static const struct {
+		unsigned counter;
+		uint32_t reasons; /* features, any of which may be why */
+	} closes[] = {
+		{ BB_IO_REFUSED_GREETING, SIM_MALFORMED },
+		{ BB_IO_REFUSED_VERSION, SIM_MALFORMED },
+		{ BB_IO_REFUSED_MECHANISM, SIM_MALFORMED },
+		{ BB_IO_REFUSED_COMMAND, SIM_MALFORMED },
+		{ BB_IO_REFUSED_TYPE, SIM_MALFORMED },
+		{ BB_IO_REFUSED_FRAME, SIM_MALFORMED },
+		{ BB_IO_REFUSED_OVERSIZE, SIM_MALFORMED },
+		{ BB_IO_REFUSED_FRAMES, SIM_MALFORMED },
+		{ BB_IO_REFUSED_SUBSCRIPTION, 0 },
+		{ BB_IO_REFUSED_LIMIT, SIM_REMOVALS },
+		{ BB_IO_TIMEOUT_HANDSHAKE, SIM_TIME_JUMPS },
+		{ BB_IO_TIMEOUT_INCOMPLETE, SIM_TIME_JUMPS },
+		{ BB_IO_TIMEOUT_HEARTBEAT, SIM_HEARTBEATS },
+		{ BB_IO_CLOSED_MEMORY, SIM_MEM_FAILS | SIM_POOL_FAILS | SIM_NET_FAILS },
+		{ BB_IO_CLOSED_HALF_OPEN, 0 },
+	};
+
+	for (size_t i = 0; i < BB_ARRAY_LEN(closes); i++) {
+		if (io_sum(w, side, closes[i].counter) != 0 && !(w->conf.features & closes[i].reasons))
+			sim_fail(w, "side %u: sessions were closed (counter %u) for no reason", side,
+				closes[i].counter);
+	}
+	if (io_sum(w, side, BB_IO_CLOSED_SLOW) != 0 && !sim_has(w, SIM_REMOVALS) &&
+		sim_side(w, side / 2, side & 1)->when_full == BB_FULL_DROP)
+		sim_fail(w, "side %u: sessions were closed as slow", side);
+}
+
 /* Messages of side 0 that were received and reached no transport. */
 static uint64_t
 lost_of(struct sim_world *w, unsigned endpoint)
@@ -283,6 +318,8 @@ sim_oracle_quiet(struct sim_world *w)
 	check_pool(w);
 	for (unsigned e = 0; e < w->conf.endpoint_count; e++) {
 		check_reasons(w, e);
+		check_closes(w, e * 2);
+		check_closes(w, e * 2 + 1);
 		sim_oracle_books(w, e, lost_of(w, e));
 	}
 }

@@ -314,6 +314,25 @@ sim_peer_say(struct sim_persona *p, uint32_t n)
 		say_message(p);
 }
 
+/* A reply that goes nowhere: one frame alone, or the id of nobody in front. */
+static void
+say_lost_reply(struct sim_persona *p)
+{
+	if (bb_rand_one_in(&p->rand, 2))
+		sim_frame(&p->out, 1, "nobody", 6, p->odd, &p->rand);
+	sim_frame(&p->out, 0, "lost", 4, p->odd, &p->rand);
+	sim_oracle_said(p->link, NULL, 0);
+}
+
+/* What an XSUB says upstream besides subscriptions. */
+static void
+say_upstream(struct sim_persona *p)
+{
+	sim_frame(&p->out, 1, "up", 2, p->odd, &p->rand);
+	sim_frame(&p->out, 0, NULL, 0, p->odd, &p->rand);
+	sim_oracle_said(p->link, NULL, 0);
+}
+
 /* The whole of the request comes back behind the envelope, and a last frame that names the worker. */
 static void
 reply(struct sim_persona *p, struct sim_buf *request)
@@ -349,10 +368,13 @@ act(struct sim_persona *p, struct sim_item *i)
 		sim_command(&p->out, "PONG", i->data.p, i->data.len);
 		break;
 	case SIM_ITEM_REQUEST:
-		if (p->side == 1)
-			reply(p, &i->data);
-		else
+		if (p->side == 0) {
 			p->link->waits = false;
+			break;
+		}
+		if (bb_rand_one_in(&p->rand, 16))
+			say_lost_reply(p);
+		reply(p, &i->data);
 		break;
 	}
 }
@@ -526,6 +548,8 @@ say_something(struct sim_persona *p)
 		sim_peer_say(p, 1 + bb_rand_below(&p->rand, p->burst_max));
 	if (p->said_ready && bb_rand_one_in(&p->rand, 50))
 		say_ping(p);
+	if (p->said_ready && p->type == BB_ZMTP_XSUB && bb_rand_one_in(&p->rand, 30))
+		say_upstream(p);
 	if (sim_has(p->w, SIM_SUBS_CHANGE) && bb_rand_one_in(&p->rand, 8))
 		sim_peer_resubscribe(p);
 }

@@ -223,6 +223,58 @@ until_still(struct sim_world *w, uint64_t ns)
 	return false;
 }
 
+/* --- rotation --- */
+
+#define EACH 4 /* messages that everybody must get */
+
+/* Receivers of an endpoint's side 1 that take EACH messages and more without waiting. */
+static uint32_t
+receivers(struct sim_world *w, unsigned endpoint, struct sim_link *ret_links[SIM_PERSONAS])
+{
+	const struct bb_side_options *o = sim_side(w, endpoint, 1);
+	uint32_t n = 0;
+
+	if (w->conf.pattern[endpoint] == BB_PATTERN_PUBSUB || (o->hwm_msgs != 0 && o->hwm_msgs <= EACH) ||
+		o->hwm_bytes < (4u << 20))
+		return 0;
+	for (uint32_t i = 0; i < w->persona_count; i++) {
+		struct sim_persona *p = &w->persona[i];
+		if (p->endpoint == endpoint && p->side == 1 && sim_peer_up(p))
+			ret_links[n++] = p->link;
+	}
+	return n;
+}
+
+/* All have credit: what one says goes to each in turn. */
+static void
+check_rotation(struct sim_world *w, struct sim_persona *p)
+{
+	struct sim_link *to[SIM_PERSONAS];
+	uint64_t before[SIM_PERSONAS];
+	const uint32_t n = p->side == 0 && !p->malformed && sim_peer_up(p) && p->type != BB_ZMTP_REQ
+				   ? receivers(w, p->endpoint, to)
+				   : 0;
+
+	if (n < 2)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		before[i] = to[i]->heard;
+	const uint32_t said = p->link->said;
+	sim_peer_say(p, n * EACH);
+	const bool all = p->link->said == said + n * EACH; /* or there is too much waiting to be written */
+	if (!until_still(w, 10000))
+		sim_fail(w, "a rotation never becomes still");
+	if (!all)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		sim_trace(w, "link %u got %lu", to[i]->id, (unsigned long)(to[i]->heard - before[i]));
+	for (uint32_t i = 0; i < n; i++) {
+		if (to[i]->persona != NULL && to[i]->heard != before[i] + EACH)
+			sim_fail(w, "link %u got %lu of %u messages, %u to each of %u", to[i]->id,
+				(unsigned long)(to[i]->heard - before[i]), n * EACH, EACH, n);
+	}
+}
+
 static void
 quiet_point(struct sim_world *w)
 {
@@ -240,13 +292,17 @@ quiet_point(struct sim_world *w)
 		if (i == WAIT_ROUNDS)
 			sim_fail(w, "a wait without end: %s", why);
 		round_of_all(w, LONG_STEP_NS);
-		for (uint32_t n = 0; n < 10; n++) /* so that heartbeats, too, are answered when it is looked */
+		for (uint32_t n = 0; n < 10;
+			n++) /* so that heartbeats, too, are answered when it is looked */
 			round_of_all(w, 10000);
 	}
 	if (!until_still(w, 10000))
 		sim_fail(w, "it never becomes quiet again");
 	w->phase = "quiet";
 	sim_oracle_quiet(w);
+	w->phase = "rotation";
+	for (uint32_t i = 0; i < w->persona_count; i++)
+		check_rotation(w, &w->persona[i]);
 	sim_oracle_epoch(w);
 }
 
