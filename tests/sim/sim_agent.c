@@ -95,6 +95,10 @@ draw_side(struct sim_world *w, struct bb_side_options *o)
 		.block_max_ns = bb_rand_one_in(r, 2) ? 20 * BB_MSEC : 30 * BB_SEC,
 		.handover = bb_rand_one_in(r, 2),
 	};
+	if (w->conf.volume) {
+		o->hwm_msgs = 10000;
+		o->hwm_bytes = UINT64_C(64) << 20;
+	}
 	if (sim_has(w, SIM_HEARTBEATS)) {
 		o->heartbeat_interval_ns = 200 * BB_MSEC;
 		o->heartbeat_timeout_ns = 600 * BB_MSEC;

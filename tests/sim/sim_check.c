@@ -195,6 +195,7 @@ check_pinned(struct sim_world *w, const char *who, uint32_t i, uint64_t pinned, 
 	const uint64_t chains = w->persona_count * (uint64_t)w->conf.profile.large_max *
 				(w->conf.profile.large_chance != 0) * 2;
 
+	sim_trace(w, "%s %u pins %lu octets for %lu", who, i, (unsigned long)pinned, (unsigned long)needed);
 	if (pinned > 2 * needed + HOLD_SLACK + chains)
 		sim_fail(w, "%s %u pins %lu octets for %lu", who, i, (unsigned long)pinned,
 			(unsigned long)needed);

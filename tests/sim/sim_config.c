@@ -19,6 +19,8 @@ static const struct {
 		SIM_MEM_FAILS | SIM_POOL_FAILS | SIM_NET_FAILS | SIM_MALFORMED | SIM_TIME_JUMPS |
 			SIM_REMOVALS,
 		0 },
+	/* Much traffic, and readers that stop in the midst of it: what they keep of each buffer is little. */
+	{ "memory", ~UINT32_C(0), BB_PATTERN_PUBSUB },
 };
 
 static const char *const feature_name[SIM_FEATURES] = {
@@ -43,7 +45,7 @@ static const char *const feature_name[SIM_FEATURES] = {
 const char *
 sim_config_scenarios(void)
 {
-	return "any pubsub pipeline reqrep healthy";
+	return "any pubsub pipeline reqrep healthy memory";
 }
 
 static uint32_t
@@ -92,6 +94,23 @@ draw_sizes(struct sim_config *c, struct bb_rand *r)
 	c->steps = PICK(r, 300, 1500, 4000);
 }
 
+static void
+draw_volume(struct sim_config *c, struct bb_rand *r)
+{
+	c->volume = true;
+	c->slices = c->mails = 256;
+	c->deliveries = 4096;
+	c->window_bytes = BB_WINDOW_BYTES;
+	c->pool_buffers = 300;
+	c->endpoint_count = 1;
+	c->personas = 10;
+	c->steps = 4000;
+	c->epochs = 2;
+	c->profile.body_max = PICK(r, 300, 3000);
+	c->profile.large_chance = 0;
+	c->net = (struct sim_net_options){ .pipe_bytes = 1000, .segment_max = 65536 };
+}
+
 bool
 sim_config_draw(struct sim_config *c, uint64_t seed, const char *scenario, uint32_t steps)
 {
@@ -126,6 +145,8 @@ sim_config_draw(struct sim_config *c, uint64_t seed, const char *scenario, uint3
 		.multi_chance = PICK(&r, 0, 200, 600),
 		.frames_max = 20,
 	};
+	if (scenario != NULL && strcmp(scenario, "memory") == 0)
+		draw_volume(c, &r);
 	/* So that something gets through. */
 	if (c->net.pipe_bytes < 1000 || c->net.segment_max < 100)
 		c->profile.large_chance = 0;

@@ -190,6 +190,7 @@ run_planted(struct options *o)
 		const pid_t child = fork();
 		if (child == 0) {
 			o->plant = sim_plant_name(i);
+			o->scenario = sim_plant_scenario(i);
 			sim_plant(o->plant);
 			set_replay(o);
 			exit(run_seeds(o));

@@ -16,6 +16,7 @@ static enum plant {
 	PLANT_SLICE,	  /* a batch that found the ring full is forgotten */
 	PLANT_WINDOW,	  /* now and then a report of the input window is missed */
 	PLANT_CANCEL,	  /* now and then a cancel is missed */
+	PLANT_EVACUATION, /* thinly used buffers are not freed */
 	PLANT_COUNT,
 } plant;
 
@@ -27,6 +28,7 @@ static const char *const plant_name[PLANT_COUNT] = {
 	[PLANT_SLICE] = "slice",
 	[PLANT_WINDOW] = "window",
 	[PLANT_CANCEL] = "cancel",
+	[PLANT_EVACUATION] = "evacuation",
 };
 
 static unsigned calls;
@@ -47,6 +49,12 @@ const char *
 sim_plant_name(size_t i)
 {
 	return i + 1 < PLANT_COUNT ? plant_name[i + 1] : NULL;
+}
+
+const char *
+sim_plant_scenario(size_t i)
+{
+	return i + 1 == PLANT_EVACUATION ? "memory" : NULL;
 }
 
 void
@@ -155,4 +163,12 @@ __wrap_session_subscription(
 	if (!subscribe && strikes(PLANT_CANCEL, 4))
 		return 0;
 	return __real_session_subscription(io, s, subscribe, topic, len);
+}
+
+uint64_t __real_bb_spanq_evacuate(struct bb_spans *s, struct bb_spanq *q, uint64_t budget);
+uint64_t __wrap_bb_spanq_evacuate(struct bb_spans *s, struct bb_spanq *q, uint64_t budget);
+uint64_t
+__wrap_bb_spanq_evacuate(struct bb_spans *s, struct bb_spanq *q, uint64_t budget)
+{
+	return strikes(PLANT_EVACUATION, 1) ? 0 : __real_bb_spanq_evacuate(s, q, budget);
 }

@@ -15,6 +15,9 @@ bool sim_plant(const char *name);
 /* The name of bug i; NULL: that was all. */
 const char *sim_plant_name(size_t i);
 
+/* The scenario that shows bug i; NULL: any does. */
+const char *sim_plant_scenario(size_t i);
+
 /* Begin to count anew, so that a seed does the same whatever ran before it. */
 void sim_plant_reset(void);
 

@@ -284,6 +284,8 @@ quiet_point(struct sim_world *w)
 	let_go(w, false);
 	for (uint32_t i = 0; i < 200; i++)
 		round_of_all(w, 10000);
+	if (!sim_has(w, SIM_POOL_FAILS)) /* evacuation takes a buffer */
+		sim_oracle_hushed(w);
 	let_go(w, true);
 	w->phase = "going quiet";
 	if (!until_still(w, 10000))
@@ -306,6 +308,17 @@ quiet_point(struct sim_world *w)
 	sim_oracle_epoch(w);
 }
 
+/* Every other receiver takes nothing more until the next quiet point. */
+static void
+stop_readers(struct sim_world *w)
+{
+	for (uint32_t i = 0; i < w->persona_count; i++) {
+		const struct sim_persona *p = &w->persona[i];
+		if (p->conn != NULL && p->side == 1 && i % 2 == 1)
+			sim_conn_stall(p->conn, false, true);
+	}
+}
+
 static void
 chaos(struct sim_world *w, uint32_t steps)
 {
@@ -313,8 +326,11 @@ chaos(struct sim_world *w, uint32_t steps)
 	w->hushed = w->calm = false;
 	sim_net_calm(w->net, false);
 	limit_memory(w, true);
-	for (uint32_t i = 0; i < steps; i++)
+	for (uint32_t i = 0; i < steps; i++) {
+		if (w->conf.volume && i == steps / 4)
+			stop_readers(w);
 		step(w);
+	}
 }
 
 static void

@@ -66,6 +66,7 @@ struct sim_config {
 	uint32_t endpoint_count;
 	uint8_t pattern[SIM_ENDPOINTS];
 	uint32_t personas; /* per endpoint */
+	bool volume;	   /* readers stop in the midst of much traffic, with deep queues */
 	struct sim_profile profile;
 	struct sim_net_options net;
 };
