@@ -425,6 +425,18 @@ bb_tcp_rx_bytes(const struct bb_tcp *c)
 }
 
 bool
+bb_tcp_rx_fin(const struct bb_tcp *c)
+{
+	return c->flags & TF_FIN_RCVD;
+}
+
+bool
+bb_tcp_tx_done(const struct bb_tcp *c)
+{
+	return (c->flags & TF_DONE) || ((c->flags & TF_FIN_SENT) && c->snd_una == c->snd_nxt);
+}
+
+bool
 bb_tcp_rx_eof(const struct bb_tcp *c)
 {
 	return (c->flags & TF_FIN_RCVD) && c->rcv_bytes == 0;

@@ -90,6 +90,8 @@ size_t bb_tcp_rx_view(const struct bb_net *net, const struct bb_tcp *c, struct i
 void bb_tcp_rx_consume(struct bb_net *net, struct bb_tcp *c, uint32_t n);
 /* Bytes to view. */
 uint32_t bb_tcp_rx_bytes(const struct bb_tcp *c);
+/* The peer has ended its stream; bytes before that may still be there to view. */
+bool bb_tcp_rx_fin(const struct bb_tcp *c);
 /* The peer has ended its stream and everything before that was consumed. */
 bool bb_tcp_rx_eof(const struct bb_tcp *c);
 
@@ -101,6 +103,8 @@ int bb_tcp_tx_push(struct bb_net *net, struct bb_tcp *c, const struct bb_tcp_spa
 /* Bytes pushed and not yet acknowledged; of these, not yet sent once. */
 uint64_t bb_tcp_tx_backlog(const struct bb_tcp *c);
 uint64_t bb_tcp_tx_unsent(const struct bb_tcp *c);
+/* After shutdown: the peer has acknowledged our end. */
+bool bb_tcp_tx_done(const struct bb_tcp *c);
 
 void bb_tcp_shutdown(struct bb_net *net, struct bb_tcp *c);
 /* linger_ns: abort if it is not done by then; BB_NEVER: the stack's own limits apply. */
