@@ -30,19 +30,19 @@ echo_reply(struct bb_net *net, const struct pkt *p, uint8_t type)
 	}
 	if (!may_answer(net))
 		return;
-	const uint32_t block = bb_pool_alloc(&net->blocks);
-	if (block == BB_POOL_NONE) {
+	const uint32_t block = bb_net_pool_alloc(&net->blocks);
+	if (block == BB_NET_POOL_NONE) {
 		CTR(net, DROP_ICMP_RATE);
 		return;
 	}
 	struct bb_net_tx *tx = net_tx_begin(net, p->is4);
 	if (tx == NULL) {
-		bb_pool_free(&net->blocks, block);
+		bb_net_pool_free(&net->blocks, block);
 		CTR(net, DROP_ICMP_RATE);
 		return;
 	}
 	CTR(net, ICMP_ECHO_IN);
-	uint8_t *body = bb_pool_at(&net->blocks, block);
+	uint8_t *body = bb_net_pool_at(&net->blocks, block);
 	uint8_t *m = net_tx_l4(tx);
 	memcpy(m, p->l4, 8);
 	m[0] = type;

@@ -44,7 +44,7 @@ neigh_init(struct bb_net *net)
 	if (t->entries == NULL || t->heads == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i <= heads; i++)
-		t->heads[i] = BB_POOL_NONE;
+		t->heads[i] = BB_NET_POOL_NONE;
 	/* The last head is that of the free list. */
 	for (uint32_t i = t->count; i-- > 0;) {
 		t->entries[i].next = t->heads[heads];
@@ -73,7 +73,7 @@ head_of(struct bb_net *net, const struct bb_ip *ip)
 struct neigh *
 neigh_find(struct bb_net *net, const struct bb_ip *ip)
 {
-	for (uint32_t i = *head_of(net, ip); i != BB_POOL_NONE; i = net->neighs.entries[i].next)
+	for (uint32_t i = *head_of(net, ip); i != BB_NET_POOL_NONE; i = net->neighs.entries[i].next)
 		if (bb_ip_eq(&net->neighs.entries[i].ip, ip))
 			return &net->neighs.entries[i];
 	return NULL;
@@ -84,7 +84,7 @@ pending_drop(struct bb_net *net, struct neigh *n)
 {
 	for (uint8_t i = 0; i < n->pending_count; i++) {
 		CTR(net, NEIGH_PENDING_DROP);
-		bb_pool_free(&net->blocks, n->pending[i]);
+		bb_net_pool_free(&net->blocks, n->pending[i]);
 	}
 	n->pending_count = 0;
 }
@@ -156,9 +156,9 @@ neigh_get(struct bb_net *net, const struct bb_ip *ip, const struct bb_ip *src)
 
 	if (n == NULL) {
 		uint32_t *free_head = &t->heads[t->head_mask + 1];
-		if (*free_head == BB_POOL_NONE)
+		if (*free_head == BB_NET_POOL_NONE)
 			evict(net);
-		if (*free_head == BB_POOL_NONE)
+		if (*free_head == BB_NET_POOL_NONE)
 			return NULL;
 		const uint32_t idx = *free_head;
 		n = &t->entries[idx];
@@ -179,15 +179,15 @@ static void
 pending_add(struct bb_net *net, struct neigh *n, const struct bb_net_tx *tx)
 {
 	const uint32_t len = tx->l2_len + tx->l3_len + tx->l4_len + tx->payload_len;
-	uint32_t block = BB_POOL_NONE;
+	uint32_t block = BB_NET_POOL_NONE;
 
 	if (n->pending_count < NEIGH_PENDING_MAX && len <= BLOCK_SIZE)
-		block = bb_pool_alloc(&net->blocks);
-	if (block == BB_POOL_NONE) {
+		block = bb_net_pool_alloc(&net->blocks);
+	if (block == BB_NET_POOL_NONE) {
 		CTR(net, NEIGH_PENDING_DROP);
 		return;
 	}
-	uint8_t *at = bb_pool_at(&net->blocks, block);
+	uint8_t *at = bb_net_pool_at(&net->blocks, block);
 	memcpy(at, tx->hdr, len - tx->payload_len);
 	at += len - tx->payload_len;
 	for (uint32_t i = 0; i < tx->seg_count; i++) {
@@ -203,11 +203,11 @@ static void
 pending_send(struct bb_net *net, struct neigh *n)
 {
 	for (uint8_t i = 0; i < n->pending_count; i++) {
-		const uint8_t *pkt = bb_pool_at(&net->blocks, n->pending[i]);
+		const uint8_t *pkt = bb_net_pool_at(&net->blocks, n->pending[i]);
 		struct bb_net_tx *tx = net_tx_begin(net, bb_ip_is4(&n->ip));
 		if (tx == NULL) {
 			CTR(net, NEIGH_PENDING_DROP);
-			bb_pool_free(&net->blocks, n->pending[i]);
+			bb_net_pool_free(&net->blocks, n->pending[i]);
 			continue;
 		}
 		const uint32_t hdr = (uint32_t)tx->l2_len + tx->l3_len;

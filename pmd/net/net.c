@@ -83,7 +83,7 @@ init_tables(struct bb_net *net)
 	net->tx_blocks = bb_mem_zalloc(net->mem, TX_BATCH * 2 * sizeof(*net->tx_blocks));
 	if (net->tx == NULL || net->tx_segs == NULL || net->tx_blocks == NULL)
 		return -ENOMEM;
-	r = bb_pool_init(&net->blocks, net->mem, BLOCK_SIZE, c->rx_blocks_max);
+	r = bb_net_pool_init(&net->blocks, net->mem, BLOCK_SIZE, c->rx_blocks_max);
 	if (r < 0)
 		return r;
 	r = bb_flow_init(&net->flow, net->mem, c->conns_max + c->syn_max + c->timewait_max, random_key(net),
@@ -133,7 +133,7 @@ bb_net_destroy(struct bb_net *net)
 	tcp_core_fini(net);
 	neigh_fini(net);
 	bb_flow_fini(&net->flow, net->mem);
-	bb_pool_fini(&net->blocks, net->mem);
+	bb_net_pool_fini(&net->blocks, net->mem);
 	bb_mem_free(net->mem, net->tx_blocks, TX_BATCH * 2 * sizeof(*net->tx_blocks));
 	bb_mem_free(net->mem, net->tx_segs, TX_SEGS * sizeof(*net->tx_segs));
 	bb_mem_free(net->mem, net->tx, TX_BATCH * sizeof(*net->tx));
@@ -227,7 +227,7 @@ net_tx_flush(struct bb_net *net)
 	if (net->tx_count > 0)
 		net->conf.edge->tx_burst(net->conf.edge_ctx, net->tx, net->tx_count);
 	for (uint32_t i = 0; i < net->tx_block_count; i++)
-		bb_pool_free(&net->blocks, net->tx_blocks[i]);
+		bb_net_pool_free(&net->blocks, net->tx_blocks[i]);
 	net->tx_count = 0;
 	net->tx_seg_count = 0;
 	net->tx_block_count = 0;

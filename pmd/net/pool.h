@@ -13,9 +13,9 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define BB_POOL_NONE UINT32_MAX
+#define BB_NET_POOL_NONE UINT32_MAX
 
-struct bb_pool {
+struct bb_net_pool {
 	uint8_t *base;
 	uint32_t obj_size;
 	uint32_t count;
@@ -28,45 +28,45 @@ struct bb_pool {
 };
 
 /* obj_size is at least 4; objects are aligned to it if it is a multiple of 64. 0 or -ENOMEM. */
-int bb_pool_init(struct bb_pool *p, struct bb_mem *mem, uint32_t obj_size, uint32_t count);
-void bb_pool_fini(struct bb_pool *p, struct bb_mem *mem);
+int bb_net_pool_init(struct bb_net_pool *p, struct bb_mem *mem, uint32_t obj_size, uint32_t count);
+void bb_net_pool_fini(struct bb_net_pool *p, struct bb_mem *mem);
 
 static inline void *
-bb_pool_at(const struct bb_pool *p, uint32_t idx)
+bb_net_pool_at(const struct bb_net_pool *p, uint32_t idx)
 {
 	BB_DEBUG_ASSERT(idx < p->fresh);
 	return p->base + (size_t)idx * p->obj_size;
 }
 
 static inline uint32_t
-bb_pool_index(const struct bb_pool *p, const void *obj)
+bb_net_pool_index(const struct bb_net_pool *p, const void *obj)
 {
 	return (uint32_t)((size_t)((const uint8_t *)obj - p->base) / p->obj_size);
 }
 
-/* BB_POOL_NONE when all are in use. Contents are undefined. */
+/* BB_NET_POOL_NONE when all are in use. Contents are undefined. */
 static inline uint32_t
-bb_pool_alloc(struct bb_pool *p)
+bb_net_pool_alloc(struct bb_net_pool *p)
 {
 	uint32_t idx = p->free_head;
 
-	if (idx != BB_POOL_NONE) {
-		p->free_head = *(uint32_t *)bb_pool_at(p, idx);
+	if (idx != BB_NET_POOL_NONE) {
+		p->free_head = *(uint32_t *)bb_net_pool_at(p, idx);
 	} else if (p->fresh < p->count) {
 		idx = p->fresh++;
 	} else {
 		p->refused++;
-		return BB_POOL_NONE;
+		return BB_NET_POOL_NONE;
 	}
 	p->used++;
 	return idx;
 }
 
 static inline void
-bb_pool_free(struct bb_pool *p, uint32_t idx)
+bb_net_pool_free(struct bb_net_pool *p, uint32_t idx)
 {
 	BB_ASSERT(p->used > 0);
-	*(uint32_t *)bb_pool_at(p, idx) = p->free_head;
+	*(uint32_t *)bb_net_pool_at(p, idx) = p->free_head;
 	p->free_head = idx;
 	p->used--;
 }

@@ -132,7 +132,7 @@ struct bb_net {
 	struct neigh *last_neigh; /* of the packet before: floods come from one router */
 	uint32_t last_neigh_gen;
 
-	struct bb_pool blocks;
+	struct bb_net_pool blocks;
 	struct bb_flow flow;
 	struct bb_hash_key isn_key, cookie_key, ts_key;
 	uint64_t rand_state[4];

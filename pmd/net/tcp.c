@@ -51,11 +51,11 @@ tcp_flow_key(const struct bb_net *net, uint32_t ref)
 
 	switch (BB_FLOW_KIND(ref)) {
 	case BB_FLOW_CONN:
-		return &((const struct bb_tcp *)bb_pool_at(&t->conns, BB_FLOW_IDX(ref)))->key;
+		return &((const struct bb_tcp *)bb_net_pool_at(&t->conns, BB_FLOW_IDX(ref)))->key;
 	case BB_FLOW_SYN:
-		return &((const struct syn_entry *)bb_pool_at(&t->syns, BB_FLOW_IDX(ref)))->key;
+		return &((const struct syn_entry *)bb_net_pool_at(&t->syns, BB_FLOW_IDX(ref)))->key;
 	default:
-		return &((const struct tw_entry *)bb_pool_at(&t->tws, BB_FLOW_IDX(ref)))->key;
+		return &((const struct tw_entry *)bb_net_pool_at(&t->tws, BB_FLOW_IDX(ref)))->key;
 	}
 }
 
@@ -102,7 +102,7 @@ init_pools(struct bb_net *net)
 	const struct bb_net_config *c = &net->conf;
 	struct tcp_core *t = net->tcp;
 	const struct {
-		struct bb_pool *pool;
+		struct bb_net_pool *pool;
 		size_t size;
 		uint32_t count;
 	} pools[] = {
@@ -116,7 +116,8 @@ init_pools(struct bb_net *net)
 	};
 
 	for (size_t i = 0; i < BB_ARRAY_LEN(pools); i++) {
-		const int r = bb_pool_init(pools[i].pool, net->mem, (uint32_t)pools[i].size, pools[i].count);
+		const int r = bb_net_pool_init(
+			pools[i].pool, net->mem, (uint32_t)pools[i].size, pools[i].count);
 		if (r < 0)
 			return r;
 	}
@@ -139,11 +140,11 @@ tcp_core_init(struct bb_net *net)
 	t->listeners = bb_mem_zalloc(net->mem, net->conf.listeners_max * sizeof(*t->listeners));
 	if (t->listeners == NULL)
 		return -ENOMEM;
-	bb_wheel_init(&t->wheel, &t->conns, offsetof(struct bb_tcp, wheel), net->now_ns);
-	t->dirty_head = t->dirty_tail = t->event_head = t->event_tail = BB_POOL_NONE;
-	t->tw_head = t->tw_tail = BB_POOL_NONE;
+	bb_net_wheel_init(&t->wheel, &t->conns, offsetof(struct bb_tcp, wheel), net->now_ns);
+	t->dirty_head = t->dirty_tail = t->event_head = t->event_tail = BB_NET_POOL_NONE;
+	t->tw_head = t->tw_tail = BB_NET_POOL_NONE;
 	for (int i = 0; i < SYN_RETRY_LISTS; i++)
-		t->syn_head[i] = t->syn_tail[i] = BB_POOL_NONE;
+		t->syn_head[i] = t->syn_tail[i] = BB_NET_POOL_NONE;
 	t->port_next = (uint32_t)net_random(net);
 	return 0;
 }
@@ -170,13 +171,13 @@ tcp_core_fini(struct bb_net *net)
 		release_buffers(net);
 	if (t->listeners != NULL)
 		bb_mem_free(net->mem, t->listeners, net->conf.listeners_max * sizeof(*t->listeners));
-	bb_pool_fini(&t->conns, net->mem);
-	bb_pool_fini(&t->nodes, net->mem);
-	bb_pool_fini(&t->chunks, net->mem);
-	bb_pool_fini(&t->recs, net->mem);
-	bb_pool_fini(&t->ooos, net->mem);
-	bb_pool_fini(&t->syns, net->mem);
-	bb_pool_fini(&t->tws, net->mem);
+	bb_net_pool_fini(&t->conns, net->mem);
+	bb_net_pool_fini(&t->nodes, net->mem);
+	bb_net_pool_fini(&t->chunks, net->mem);
+	bb_net_pool_fini(&t->recs, net->mem);
+	bb_net_pool_fini(&t->ooos, net->mem);
+	bb_net_pool_fini(&t->syns, net->mem);
+	bb_net_pool_fini(&t->tws, net->mem);
 	bb_mem_free(net->mem, t, sizeof(*t));
 	net->tcp = NULL;
 }
@@ -232,16 +233,16 @@ conn_set_mss(struct bb_net *net, struct bb_tcp *c)
 struct bb_tcp *
 conn_create(struct bb_net *net, const struct bb_flow_key *key)
 {
-	const uint32_t idx = bb_pool_alloc(&net->tcp->conns);
+	const uint32_t idx = bb_net_pool_alloc(&net->tcp->conns);
 
-	if (idx == BB_POOL_NONE)
+	if (idx == BB_NET_POOL_NONE)
 		return NULL;
 	struct bb_tcp *c = conn_at(net, idx);
 	*c = (struct bb_tcp){ .key = *key, .state = TCP_CLOSED };
-	c->rcv_head = c->rcv_tail = c->txq_head = c->txq_tail = c->cur_chunk = BB_POOL_NONE;
-	c->rec_head = c->rec_tail = c->time_head = c->time_tail = c->rexmit_hint = BB_POOL_NONE;
-	c->ooo = BB_POOL_NONE;
-	c->wheel.slot = BB_WHEEL_IDLE;
+	c->rcv_head = c->rcv_tail = c->txq_head = c->txq_tail = c->cur_chunk = BB_NET_POOL_NONE;
+	c->rec_head = c->rec_tail = c->time_head = c->time_tail = c->rexmit_hint = BB_NET_POOL_NONE;
+	c->ooo = BB_NET_POOL_NONE;
+	c->wheel.slot = BB_NET_WHEEL_IDLE;
 	for (int i = 0; i < T_COUNT; i++)
 		c->timers[i] = BB_NEVER;
 	c->rcvbuf = net->tcp->t.rcvbuf_bytes;
@@ -277,8 +278,8 @@ conn_established(struct bb_net *net, struct bb_tcp *c)
 static void
 list_append(struct bb_net *net, uint32_t *head, uint32_t *tail, uint32_t idx, size_t link)
 {
-	*(uint32_t *)(void *)((uint8_t *)conn_at(net, idx) + link) = BB_POOL_NONE;
-	if (*tail != BB_POOL_NONE)
+	*(uint32_t *)(void *)((uint8_t *)conn_at(net, idx) + link) = BB_NET_POOL_NONE;
+	if (*tail != BB_NET_POOL_NONE)
 		*(uint32_t *)(void *)((uint8_t *)conn_at(net, *tail) + link) = idx;
 	else
 		*head = idx;
@@ -318,7 +319,7 @@ conn_finish(struct bb_net *net, struct bb_tcp *c, enum bb_tcp_reason reason)
 	c->in_use = 2;
 	c->state = TCP_CLOSED;
 	c->reason = (uint8_t)reason;
-	bb_wheel_remove(&net->tcp->wheel, conn_index(net, c));
+	bb_net_wheel_remove(&net->tcp->wheel, conn_index(net, c));
 	for (int i = 0; i < T_COUNT; i++)
 		c->timers[i] = BB_NEVER;
 	rec_free_all(net, c);
@@ -335,7 +336,7 @@ conn_free(struct bb_net *net, struct bb_tcp *c)
 {
 	rcv_free(net, c);
 	c->in_use = 0;
-	bb_pool_free(&net->tcp->conns, conn_index(net, c));
+	bb_net_pool_free(&net->tcp->conns, conn_index(net, c));
 }
 
 /* A port of ours whose tuple nobody uses, from a random start (RFC 6056 3.3.1). 0: none. */
@@ -570,8 +571,8 @@ bb_tcp_info(const struct bb_net *net, const struct bb_tcp *c, struct bb_tcp_info
 	ret->unacked_bytes = c->tx_bytes - c->unsent;
 	ret->unsent_bytes = c->unsent;
 	ret->unread_bytes = c->rcv_bytes;
-	if (c->ooo != BB_POOL_NONE) {
-		const struct ooo *o = bb_pool_at(&net->tcp->ooos, c->ooo);
+	if (c->ooo != BB_NET_POOL_NONE) {
+		const struct ooo *o = bb_net_pool_at(&net->tcp->ooos, c->ooo);
 		for (uint32_t i = 0; i < o->count; i++)
 			ret->ooo_bytes += o->r[i].end - o->r[i].start;
 	}
@@ -627,13 +628,13 @@ tcp_events(struct bb_net *net)
 
 	/* What callbacks cause is delivered too, but a connection that feeds itself does not get the core for
 	 * ever. */
-	for (uint32_t budget = t->conns.used * 4 + 16; t->event_head != BB_POOL_NONE && budget > 0;
+	for (uint32_t budget = t->conns.used * 4 + 16; t->event_head != BB_NET_POOL_NONE && budget > 0;
 		budget--, n++) {
 		const uint32_t idx = t->event_head;
 		struct bb_tcp *c = conn_at(net, idx);
 		t->event_head = c->event_next;
-		if (t->event_head == BB_POOL_NONE)
-			t->event_tail = BB_POOL_NONE;
+		if (t->event_head == BB_NET_POOL_NONE)
+			t->event_tail = BB_NET_POOL_NONE;
 		c->flags &= ~TF_EVENTS;
 		deliver(net, c);
 		if ((c->flags & TF_FREE) && !(c->flags & (TF_DIRTY | TF_EVENTS)))
@@ -650,12 +651,12 @@ output_dirty(struct bb_net *net)
 	const uint32_t last = t->dirty_tail;
 	uint32_t n = 0;
 
-	while (t->dirty_head != BB_POOL_NONE) {
+	while (t->dirty_head != BB_NET_POOL_NONE) {
 		const uint32_t idx = t->dirty_head;
 		struct bb_tcp *c = conn_at(net, idx);
 		t->dirty_head = c->dirty_next;
-		if (t->dirty_head == BB_POOL_NONE)
-			t->dirty_tail = BB_POOL_NONE;
+		if (t->dirty_head == BB_NET_POOL_NONE)
+			t->dirty_tail = BB_NET_POOL_NONE;
 		c->flags &= ~TF_DIRTY;
 		n++;
 		if (c->flags & TF_FREE) {
@@ -686,12 +687,12 @@ uint64_t
 tcp_deadline(const struct bb_net *net)
 {
 	const struct tcp_core *t = net->tcp;
-	uint64_t at = bb_wheel_deadline(&t->wheel);
+	uint64_t at = bb_net_wheel_deadline(&t->wheel);
 
 	at = bb_min_u64(at, bb_min_u64(syn_deadline(net), tw_deadline(net)));
-	if (t->dirty_head != BB_POOL_NONE)
+	if (t->dirty_head != BB_NET_POOL_NONE)
 		at = bb_min_u64(at, net->now_ns + 100 * BB_USEC); /* waits for room or memory */
-	if (t->event_head != BB_POOL_NONE)
+	if (t->event_head != BB_NET_POOL_NONE)
 		at = net->now_ns;
 	return at;
 }
@@ -733,7 +734,7 @@ lower_mtu(struct bb_net *net, struct bb_tcp *c, uint32_t mtu)
 	if (c->state < TCP_ESTABLISHED)
 		return;
 	/* What was too big is lost for certain; that is no sign of congestion. */
-	for (uint32_t i = c->rec_head; i != BB_POOL_NONE; i = rec_at(net, i)->next) {
+	for (uint32_t i = c->rec_head; i != BB_NET_POOL_NONE; i = rec_at(net, i)->next) {
 		const struct tx_rec *r = rec_at(net, i);
 		if (rec_in_pipe(r) && r->end - r->seq > c->mss)
 			rec_mark_lost(net, c, i);

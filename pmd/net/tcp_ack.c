@@ -8,7 +8,7 @@
 
 #define DUPTHRESH 3
 #define REO_PERSIST 16
-#define GRANULARITY_NS (1u << BB_WHEEL_TICK_SHIFT)
+#define GRANULARITY_NS (1u << BB_NET_WHEEL_TICK_SHIFT)
 
 /* RFC 9293 3.10.7.4, fifth: only a segment that is newer than the last that did may change the window. */
 void
@@ -64,7 +64,7 @@ rack_detect(struct bb_net *net, struct bb_tcp *c)
 	if (c->rack_xmit_ns == 0)
 		return 0;
 	const uint64_t wait = c->rack_rtt_ns + reo_wnd(c);
-	for (uint32_t idx = c->time_head; idx != BB_POOL_NONE; idx = next) {
+	for (uint32_t idx = c->time_head; idx != BB_NET_POOL_NONE; idx = next) {
 		const struct tx_rec *r = rec_at(net, idx);
 		next = r->tnext;
 		/* Only what was sent before something that has arrived. */
@@ -162,7 +162,7 @@ newreno_detect(struct bb_net *net, struct bb_tcp *c, bool advances, uint32_t ack
 {
 	const bool recovering = c->ca_state == CA_RECOVERY;
 
-	if (c->rec_head == BB_POOL_NONE)
+	if (c->rec_head == BB_NET_POOL_NONE)
 		return false;
 	if (advances && recovering && seq_lt(c->snd_una, c->high_seq)) {
 		/* Partial ACK: the next hole begins here. What it covers beyond one segment was counted as

@@ -22,7 +22,7 @@ static const uint16_t cookie_mss[8] = { 216, 536, 1024, 1220, 1380, 1440, 1460, 
 static struct syn_entry *
 syn_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->syns, idx);
+	return bb_net_pool_at(&net->tcp->syns, idx);
 }
 
 static uint32_t
@@ -84,9 +84,9 @@ list_append(struct bb_net *net, uint32_t idx, uint8_t list)
 
 	e->retries = list;
 	e->due_ms = now_ms(net) + (SYN_RTO_MS << list);
-	e->next = BB_POOL_NONE;
+	e->next = BB_NET_POOL_NONE;
 	e->prev = t->syn_tail[list];
-	if (e->prev != BB_POOL_NONE)
+	if (e->prev != BB_NET_POOL_NONE)
 		syn_at(net, e->prev)->next = idx;
 	else
 		t->syn_head[list] = idx;
@@ -98,11 +98,11 @@ list_remove(struct bb_net *net, struct syn_entry *e)
 {
 	struct tcp_core *t = net->tcp;
 
-	if (e->prev != BB_POOL_NONE)
+	if (e->prev != BB_NET_POOL_NONE)
 		syn_at(net, e->prev)->next = e->next;
 	else
 		t->syn_head[e->retries] = e->next;
-	if (e->next != BB_POOL_NONE)
+	if (e->next != BB_NET_POOL_NONE)
 		syn_at(net, e->next)->prev = e->prev;
 	else
 		t->syn_tail[e->retries] = e->prev;
@@ -118,14 +118,14 @@ syn_free(struct bb_net *net, uint32_t idx)
 		l->pending--;
 	list_remove(net, e);
 	bb_flow_remove(&net->flow, bb_flow_hash(&net->flow, &e->key), BB_FLOW_REF(BB_FLOW_SYN, idx));
-	bb_pool_free(&net->tcp->syns, idx);
+	bb_net_pool_free(&net->tcp->syns, idx);
 }
 
 void
 bb_tcp_unlisten(struct bb_net *net, struct bb_tcp_listener *l)
 {
 	for (int list = 0; list < SYN_RETRY_LISTS; list++) {
-		for (uint32_t i = net->tcp->syn_head[list]; i != BB_POOL_NONE;) {
+		for (uint32_t i = net->tcp->syn_head[list]; i != BB_NET_POOL_NONE;) {
 			const struct syn_entry *e = syn_at(net, i);
 			const uint32_t next = e->next;
 			if (listener_find(net, &e->key.local, e->key.lport) == l)
@@ -221,12 +221,12 @@ void
 listen_syn(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s, const uint32_t *iss)
 {
 	const uint8_t bits = syn_bits(net, s);
-	uint32_t idx = BB_POOL_NONE;
+	uint32_t idx = BB_NET_POOL_NONE;
 
 	CTR(net, SYN_IN);
 	if (l->pending < l->backlog)
-		idx = bb_pool_alloc(&net->tcp->syns);
-	if (idx == BB_POOL_NONE) {
+		idx = bb_net_pool_alloc(&net->tcp->syns);
+	if (idx == BB_NET_POOL_NONE) {
 		send_cookie(net, s, bits);
 		return;
 	}
@@ -278,9 +278,9 @@ open_conn(struct bb_net *net, struct bb_tcp_listener *l, const struct syn_entry 
 	c->state = TCP_CLOSED;
 	rcv_free(net, c);
 	txq_free(net, c);
-	bb_wheel_remove(&net->tcp->wheel, conn_index(net, c));
+	bb_net_wheel_remove(&net->tcp->wheel, conn_index(net, c));
 	c->in_use = 0;
-	bb_pool_free(&net->tcp->conns, conn_index(net, c));
+	bb_net_pool_free(&net->tcp->conns, conn_index(net, c));
 	return NULL;
 }
 
@@ -288,7 +288,7 @@ open_conn(struct bb_net *net, struct bb_tcp_listener *l, const struct syn_entry 
 static void
 promote(struct bb_net *net, uint32_t idx, struct bb_tcp *c, struct seg *s)
 {
-	if (idx != BB_POOL_NONE) {
+	if (idx != BB_NET_POOL_NONE) {
 		/* The first round trip, to a millisecond, unless the SYN-ACK was sent twice. */
 		const struct syn_entry *e = syn_at(net, idx);
 		if (e->retries == 0)
@@ -346,7 +346,7 @@ take_cookie(struct bb_net *net, struct bb_tcp_listener *l, struct seg *s)
 	if (c == NULL)
 		return true; /* silence: the client repeats what it sent */
 	CTR(net, COOKIE_OK);
-	promote(net, BB_POOL_NONE, c, s);
+	promote(net, BB_NET_POOL_NONE, c, s);
 	return true;
 }
 
@@ -443,7 +443,7 @@ syn_poll(struct bb_net *net)
 	int budget = 256;
 
 	for (uint8_t list = 0; list < SYN_RETRY_LISTS; list++) {
-		while (t->syn_head[list] != BB_POOL_NONE && budget-- > 0) {
+		while (t->syn_head[list] != BB_NET_POOL_NONE && budget-- > 0) {
 			const uint32_t idx = t->syn_head[list];
 			struct syn_entry *e = syn_at(net, idx);
 			if (seq_lt(now_ms(net), e->due_ms))
@@ -468,7 +468,7 @@ syn_deadline(const struct bb_net *net)
 
 	for (int list = 0; list < SYN_RETRY_LISTS; list++) {
 		const uint32_t idx = net->tcp->syn_head[list];
-		if (idx == BB_POOL_NONE)
+		if (idx == BB_NET_POOL_NONE)
 			continue;
 		const int32_t left = seq_diff(syn_at(net, idx)->due_ms, now_ms(net));
 		at = bb_min_u64(at, (net->now_ms + (left > 0 ? (uint32_t)left : 0)) * BB_MSEC);

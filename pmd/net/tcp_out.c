@@ -102,7 +102,7 @@ put_options(struct bb_net *net, struct bb_tcp *c, uint8_t *o)
 		bb_store_be32(p + 8, c->ts_recent);
 		p += 12;
 	}
-	if (c->ooo == BB_POOL_NONE && !(c->flags & TF_DSACK))
+	if (c->ooo == BB_NET_POOL_NONE && !(c->flags & TF_DSACK))
 		return (uint32_t)(p - o);
 	const uint32_t n = rcv_sack_blocks(net, c, blocks, c->flags & TF_TS ? 3 : 4);
 	if (n > 0) {
@@ -360,7 +360,7 @@ output_new(struct bb_net *net, struct bb_tcp *c)
 	const bool fin = last && (c->flags & TF_FIN_QUEUED) && len < (uint32_t)wnd_left;
 	uint8_t rec_flags = (uint8_t)((last ? REC_PSH : 0u) | (fin ? REC_FIN : 0u));
 	const uint32_t idx = rec_append(net, c, c->snd_nxt, c->snd_nxt + len + fin, rec_flags);
-	if (idx == BB_POOL_NONE)
+	if (idx == BB_NET_POOL_NONE)
 		return -1;
 	const int64_t got = send_segment(
 		net, c, c->snd_nxt, len, (uint8_t)((last ? TH_PSH : 0u) | (fin ? TH_FIN : 0u)), true);
@@ -393,7 +393,7 @@ output_fin(struct bb_net *net, struct bb_tcp *c)
 	if (seq_diff(c->snd_una + c->snd_wnd, c->snd_nxt) <= 0)
 		return 0;
 	const uint32_t idx = rec_append(net, c, c->snd_nxt, c->snd_nxt + 1, REC_FIN);
-	if (idx == BB_POOL_NONE)
+	if (idx == BB_NET_POOL_NONE)
 		return -1;
 	if (send_segment(net, c, c->snd_nxt, 0, TH_FIN, false) < 0) {
 		rec_cancel(net, c, idx);
@@ -521,7 +521,7 @@ out_tlp(struct bb_net *net, struct bb_tcp *c)
 	} else {
 		/* The last segment, of a full one only as much as fits; never more than mss. */
 		const uint32_t idx = c->rec_tail;
-		if (idx == BB_POOL_NONE || !rec_in_pipe(rec_at(net, idx)) || !resend(net, c, idx))
+		if (idx == BB_NET_POOL_NONE || !rec_in_pipe(rec_at(net, idx)) || !resend(net, c, idx))
 			return;
 		c->tlp_end = end;
 		c->flags |= TF_TLP | TF_TLP_REXMIT;

@@ -200,7 +200,7 @@ struct bb_tcp {
 
 	/* cold */
 	union cc_state cc;
-	struct bb_wheel_link wheel;
+	struct bb_net_wheel_link wheel;
 	const struct bb_tcp_ops *ops;
 	void *ctx;
 	uint32_t ooo; /* pool object with what came out of order, or none */
@@ -227,7 +227,7 @@ struct rx_node {
 	uint32_t next;
 	uint32_t seq;
 	uint32_t len;
-	uint32_t block; /* pool block that it lies in, or BB_POOL_NONE: in buf */
+	uint32_t block; /* pool block that it lies in, or BB_NET_POOL_NONE: in buf */
 	uint32_t truesize;
 	uint32_t block_used; /* bytes of the block that are taken */
 	const uint8_t *data;
@@ -339,8 +339,8 @@ struct bb_tcp_listener {
 
 /* All of TCP of an instance. */
 struct tcp_core {
-	struct bb_pool conns, nodes, chunks, recs, ooos, syns, tws;
-	struct bb_wheel wheel;
+	struct bb_net_pool conns, nodes, chunks, recs, ooos, syns, tws;
+	struct bb_net_wheel wheel;
 	uint32_t dirty_head, dirty_tail;
 	uint32_t event_head, event_tail;
 	struct bb_tcp_listener *listeners;
@@ -357,19 +357,19 @@ struct tcp_core {
 static inline struct bb_tcp *
 conn_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->conns, idx);
+	return bb_net_pool_at(&net->tcp->conns, idx);
 }
 
 static inline uint32_t
 conn_index(const struct bb_net *net, const struct bb_tcp *c)
 {
-	return bb_pool_index(&net->tcp->conns, c);
+	return bb_net_pool_index(&net->tcp->conns, c);
 }
 
 static inline struct tx_rec *
 rec_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->recs, idx);
+	return bb_net_pool_at(&net->tcp->recs, idx);
 }
 
 /* Our clock for timestamps: 1 ms, from a secret offset (RFC 7323 5.4). */

@@ -13,7 +13,7 @@
 static struct rx_node *
 node_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->nodes, idx);
+	return bb_net_pool_at(&net->tcp->nodes, idx);
 }
 
 static void
@@ -21,16 +21,16 @@ node_free(struct bb_net *net, uint32_t idx)
 {
 	struct rx_node *n = node_at(net, idx);
 
-	if (n->block != BB_POOL_NONE)
-		bb_pool_free(&net->blocks, n->block);
+	if (n->block != BB_NET_POOL_NONE)
+		bb_net_pool_free(&net->blocks, n->block);
 	else
 		net->conf.edge->rx_put(net->conf.edge_ctx, n->buf);
-	bb_pool_free(&net->tcp->nodes, idx);
+	bb_net_pool_free(&net->tcp->nodes, idx);
 }
 
 /* New data is dropped while less than this is free: in-order data and other connections have to go on. */
 static bool
-pool_short(const struct bb_pool *p, uint32_t percent)
+pool_short(const struct bb_net_pool *p, uint32_t percent)
 {
 	return p->used >= (uint64_t)p->count * percent / 100;
 }
@@ -42,12 +42,12 @@ pool_short(const struct bb_pool *p, uint32_t percent)
 static uint32_t
 node_create(struct bb_net *net, struct pkt *p, const uint8_t *data, uint32_t len, uint32_t seq, bool whole)
 {
-	const uint32_t idx = bb_pool_alloc(&net->tcp->nodes);
+	const uint32_t idx = bb_net_pool_alloc(&net->tcp->nodes);
 
-	if (idx == BB_POOL_NONE)
-		return BB_POOL_NONE;
+	if (idx == BB_NET_POOL_NONE)
+		return BB_NET_POOL_NONE;
 	struct rx_node *n = node_at(net, idx);
-	*n = (struct rx_node){ .next = BB_POOL_NONE, .seq = seq, .len = len, .block = BB_POOL_NONE };
+	*n = (struct rx_node){ .next = BB_NET_POOL_NONE, .seq = seq, .len = len, .block = BB_NET_POOL_NONE };
 	if (whole && len >= COPYBREAK && !p->held) {
 		n->data = data;
 		n->buf = p->rx->buf;
@@ -55,12 +55,12 @@ node_create(struct bb_net *net, struct pkt *p, const uint8_t *data, uint32_t len
 		p->held = true;
 		return idx;
 	}
-	n->block = len <= BLOCK_SIZE ? bb_pool_alloc(&net->blocks) : BB_POOL_NONE;
-	if (n->block == BB_POOL_NONE) {
-		bb_pool_free(&net->tcp->nodes, idx);
-		return BB_POOL_NONE;
+	n->block = len <= BLOCK_SIZE ? bb_net_pool_alloc(&net->blocks) : BB_NET_POOL_NONE;
+	if (n->block == BB_NET_POOL_NONE) {
+		bb_net_pool_free(&net->tcp->nodes, idx);
+		return BB_NET_POOL_NONE;
 	}
-	uint8_t *at = bb_pool_at(&net->blocks, n->block);
+	uint8_t *at = bb_net_pool_at(&net->blocks, n->block);
 	memcpy(at, data, len);
 	n->data = at;
 	n->block_used = len;
@@ -72,9 +72,9 @@ node_create(struct bb_net *net, struct pkt *p, const uint8_t *data, uint32_t len
 static uint32_t
 node_extend(struct bb_net *net, struct rx_node *n, const uint8_t *data, uint32_t len)
 {
-	if (n->block == BB_POOL_NONE)
+	if (n->block == BB_NET_POOL_NONE)
 		return 0;
-	uint8_t *block = bb_pool_at(&net->blocks, n->block);
+	uint8_t *block = bb_net_pool_at(&net->blocks, n->block);
 	if (n->data + n->len != block + n->block_used)
 		return 0; /* its end was cut off */
 	const uint32_t take = (uint32_t)bb_min_u64(len, BLOCK_SIZE - n->block_used);
@@ -87,12 +87,12 @@ node_extend(struct bb_net *net, struct rx_node *n, const uint8_t *data, uint32_t
 static void
 queue_append(struct bb_net *net, struct bb_tcp *c, uint32_t idx)
 {
-	if (c->rcv_tail != BB_POOL_NONE)
+	if (c->rcv_tail != BB_NET_POOL_NONE)
 		node_at(net, c->rcv_tail)->next = idx;
 	else
 		c->rcv_head = idx;
 	c->rcv_tail = idx;
-	node_at(net, idx)->next = BB_POOL_NONE;
+	node_at(net, idx)->next = BB_NET_POOL_NONE;
 	c->rcv_truesize += node_at(net, idx)->truesize;
 }
 
@@ -104,7 +104,7 @@ append(struct bb_net *net, struct bb_tcp *c, struct pkt *p, const uint8_t *data,
 	/* Buffers that hold little payload may not pin more than twice the receive buffer. */
 	const bool may_hold = c->rcv_truesize < 2 * c->rcvbuf;
 
-	if (len < COPYBREAK && c->rcv_tail != BB_POOL_NONE)
+	if (len < COPYBREAK && c->rcv_tail != BB_NET_POOL_NONE)
 		done = node_extend(net, node_at(net, c->rcv_tail), data, len);
 	while (done < len) {
 		uint32_t take = len - done;
@@ -112,7 +112,7 @@ append(struct bb_net *net, struct bb_tcp *c, struct pkt *p, const uint8_t *data,
 		if ((!whole || take < COPYBREAK || p->held) && take > BLOCK_SIZE)
 			take = BLOCK_SIZE;
 		const uint32_t idx = node_create(net, p, data + done, take, c->rcv_nxt + done, whole);
-		if (idx == BB_POOL_NONE)
+		if (idx == BB_NET_POOL_NONE)
 			break;
 		queue_append(net, c, idx);
 		done += take;
@@ -125,13 +125,13 @@ append(struct bb_net *net, struct bb_tcp *c, struct pkt *p, const uint8_t *data,
 static struct ooo *
 ooo_at(const struct bb_net *net, const struct bb_tcp *c)
 {
-	return c->ooo != BB_POOL_NONE ? bb_pool_at(&net->tcp->ooos, c->ooo) : NULL;
+	return c->ooo != BB_NET_POOL_NONE ? bb_net_pool_at(&net->tcp->ooos, c->ooo) : NULL;
 }
 
 static void
 range_free(struct bb_net *net, struct ooo_range *r)
 {
-	for (uint32_t i = r->head; i != BB_POOL_NONE;) {
+	for (uint32_t i = r->head; i != BB_NET_POOL_NONE;) {
 		const uint32_t next = node_at(net, i)->next;
 		node_free(net, i);
 		i = next;
@@ -154,8 +154,8 @@ rcv_free_ooo(struct bb_net *net, struct bb_tcp *c)
 		return;
 	for (uint32_t i = 0; i < o->count; i++)
 		range_free(net, &o->r[i]);
-	bb_pool_free(&net->tcp->ooos, c->ooo);
-	c->ooo = BB_POOL_NONE;
+	bb_net_pool_free(&net->tcp->ooos, c->ooo);
+	c->ooo = BB_NET_POOL_NONE;
 }
 
 /* Piece [start, end) fills (part of) the gap before range i. False: no memory, or one range too many. */
@@ -174,7 +174,7 @@ insert_piece(struct bb_net *net, struct ooo *o, uint32_t i, struct pkt *p, const
 			return false;
 		const uint32_t idx = node_create(
 			net, p, data + done, len - done, start + done, whole && done == 0);
-		if (idx == BB_POOL_NONE) {
+		if (idx == BB_NET_POOL_NONE) {
 			if (left != NULL)
 				left->end += done;
 			return false;
@@ -245,9 +245,10 @@ ooo_insert(struct bb_net *net, struct bb_tcp *c, struct seg *s)
 	struct ooo *o;
 
 	CTR(net, OOO_IN);
-	if (c->ooo == BB_POOL_NONE && !pool_short(&net->tcp->nodes, 85) && !pool_short(&net->blocks, 85)) {
-		c->ooo = bb_pool_alloc(&net->tcp->ooos);
-		if (c->ooo != BB_POOL_NONE) {
+	if (c->ooo == BB_NET_POOL_NONE && !pool_short(&net->tcp->nodes, 85) &&
+		!pool_short(&net->blocks, 85)) {
+		c->ooo = bb_net_pool_alloc(&net->tcp->ooos);
+		if (c->ooo != BB_NET_POOL_NONE) {
 			o = ooo_at(net, c);
 			o->count = o->serial = o->bytes = 0;
 		}
@@ -293,8 +294,8 @@ ooo_insert(struct bb_net *net, struct bb_tcp *c, struct seg *s)
 		i = UINT32_MAX;
 	}
 	if (o->count == 0) {
-		bb_pool_free(&net->tcp->ooos, c->ooo);
-		c->ooo = BB_POOL_NONE;
+		bb_net_pool_free(&net->tcp->ooos, c->ooo);
+		c->ooo = BB_NET_POOL_NONE;
 	}
 }
 
@@ -306,7 +307,7 @@ take_range(struct bb_net *net, struct bb_tcp *c, struct ooo_range *r)
 
 	if (seq_gt(c->rcv_nxt, r->start))
 		rcv_dsack(net, c, r->start, seq_min(c->rcv_nxt, r->end));
-	while (idx != BB_POOL_NONE) {
+	while (idx != BB_NET_POOL_NONE) {
 		struct rx_node *n = node_at(net, idx);
 		const uint32_t next = n->next;
 		const uint32_t cut = c->rcv_nxt - n->seq;
@@ -337,8 +338,8 @@ ooo_pull(struct bb_net *net, struct bb_tcp *c)
 		range_remove(o, 0);
 	}
 	if (o->count == 0) {
-		bb_pool_free(&net->tcp->ooos, c->ooo);
-		c->ooo = BB_POOL_NONE;
+		bb_net_pool_free(&net->tcp->ooos, c->ooo);
+		c->ooo = BB_NET_POOL_NONE;
 	}
 	return true;
 }
@@ -391,7 +392,7 @@ rcv_segment(struct bb_net *net, struct bb_tcp *c, struct seg *s)
 		return;
 	}
 	if (s->len > 0) {
-		const bool holes = c->ooo != BB_POOL_NONE;
+		const bool holes = c->ooo != BB_NET_POOL_NONE;
 		const uint32_t taken = append(net, c, s->pkt, s->data, s->len);
 		if (taken < s->len) {
 			CTR(net, DROP_TCP_MEM);
@@ -493,8 +494,8 @@ rcv_consume(struct bb_net *net, struct bb_tcp *c, uint32_t n)
 		c->rcv_truesize -= node->truesize;
 		node_free(net, c->rcv_head);
 		c->rcv_head = next;
-		if (next == BB_POOL_NONE)
-			c->rcv_tail = BB_POOL_NONE;
+		if (next == BB_NET_POOL_NONE)
+			c->rcv_tail = BB_NET_POOL_NONE;
 	}
 }
 
@@ -502,12 +503,12 @@ void
 rcv_free(struct bb_net *net, struct bb_tcp *c)
 {
 	rcv_free_ooo(net, c);
-	for (uint32_t i = c->rcv_head; i != BB_POOL_NONE;) {
+	for (uint32_t i = c->rcv_head; i != BB_NET_POOL_NONE;) {
 		const uint32_t next = node_at(net, i)->next;
 		node_free(net, i);
 		i = next;
 	}
-	c->rcv_head = c->rcv_tail = BB_POOL_NONE;
+	c->rcv_head = c->rcv_tail = BB_NET_POOL_NONE;
 	c->rcv_bytes = c->rcv_truesize = c->rcv_off = 0;
 }
 
@@ -517,7 +518,7 @@ bb_tcp_rx_view(const struct bb_net *net, const struct bb_tcp *c, struct iovec *i
 	size_t n = 0;
 	uint32_t skip = c->rcv_off;
 
-	for (uint32_t i = c->rcv_head; i != BB_POOL_NONE && n < iov_max; i = node_at(net, i)->next) {
+	for (uint32_t i = c->rcv_head; i != BB_NET_POOL_NONE && n < iov_max; i = node_at(net, i)->next) {
 		const struct rx_node *node = node_at(net, i);
 		iov[n].iov_base = (void *)(uintptr_t)(node->data + skip);
 		iov[n++].iov_len = node->len - skip;

@@ -14,11 +14,11 @@ time_unlink(struct bb_net *net, struct bb_tcp *c, struct tx_rec *r)
 	if (!(r->flags & REC_TIMED))
 		return;
 	r->flags &= (uint8_t)~REC_TIMED;
-	if (r->tprev != BB_POOL_NONE)
+	if (r->tprev != BB_NET_POOL_NONE)
 		rec_at(net, r->tprev)->tnext = r->tnext;
 	else
 		c->time_head = r->tnext;
-	if (r->tnext != BB_POOL_NONE)
+	if (r->tnext != BB_NET_POOL_NONE)
 		rec_at(net, r->tnext)->tprev = r->tprev;
 	else
 		c->time_tail = r->tprev;
@@ -28,9 +28,9 @@ static void
 time_append(struct bb_net *net, struct bb_tcp *c, struct tx_rec *r, uint32_t idx)
 {
 	r->flags |= REC_TIMED;
-	r->tnext = BB_POOL_NONE;
+	r->tnext = BB_NET_POOL_NONE;
 	r->tprev = c->time_tail;
-	if (c->time_tail != BB_POOL_NONE)
+	if (c->time_tail != BB_NET_POOL_NONE)
 		rec_at(net, c->time_tail)->tnext = idx;
 	else
 		c->time_head = idx;
@@ -40,17 +40,17 @@ time_append(struct bb_net *net, struct bb_tcp *c, struct tx_rec *r, uint32_t idx
 uint32_t
 rec_append(struct bb_net *net, struct bb_tcp *c, uint32_t seq, uint32_t end, uint8_t flags)
 {
-	const uint32_t idx = bb_pool_alloc(&net->tcp->recs);
+	const uint32_t idx = bb_net_pool_alloc(&net->tcp->recs);
 
-	if (idx == BB_POOL_NONE) {
+	if (idx == BB_NET_POOL_NONE) {
 		CTR(net, TX_NO_MEM);
-		return BB_POOL_NONE;
+		return BB_NET_POOL_NONE;
 	}
 	struct tx_rec *r = rec_at(net, idx);
 	*r = (struct tx_rec){ .xmit_ns = net->now_ns, .seq = seq, .end = end, .flags = flags, .count = 1 };
-	r->next = BB_POOL_NONE;
+	r->next = BB_NET_POOL_NONE;
 	r->prev = c->rec_tail;
-	if (c->rec_tail != BB_POOL_NONE)
+	if (c->rec_tail != BB_NET_POOL_NONE)
 		rec_at(net, c->rec_tail)->next = idx;
 	else
 		c->rec_head = idx;
@@ -65,11 +65,11 @@ static void
 rec_free(struct bb_net *net, struct bb_tcp *c, struct tx_rec *r, uint32_t idx)
 {
 	time_unlink(net, c, r);
-	if (r->prev != BB_POOL_NONE)
+	if (r->prev != BB_NET_POOL_NONE)
 		rec_at(net, r->prev)->next = r->next;
 	else
 		c->rec_head = r->next;
-	if (r->next != BB_POOL_NONE)
+	if (r->next != BB_NET_POOL_NONE)
 		rec_at(net, r->next)->prev = r->prev;
 	else
 		c->rec_tail = r->prev;
@@ -77,7 +77,7 @@ rec_free(struct bb_net *net, struct bb_tcp *c, struct tx_rec *r, uint32_t idx)
 		c->rexmit_hint = r->next;
 	c->rec_count--;
 	c->sacked_count -= (r->flags & REC_SACKED) != 0;
-	bb_pool_free(&net->tcp->recs, idx);
+	bb_net_pool_free(&net->tcp->recs, idx);
 }
 
 /* Take n bytes of r out of the sum that r counts in. */
@@ -136,7 +136,7 @@ rack_learn(struct bb_net *net, struct bb_tcp *c, const struct tx_rec *r, uint32_
 void
 rec_ack(struct bb_net *net, struct bb_tcp *c, uint32_t ack, uint32_t tsecr, bool ts, struct rec_acked *a)
 {
-	while (c->rec_head != BB_POOL_NONE) {
+	while (c->rec_head != BB_NET_POOL_NONE) {
 		const uint32_t idx = c->rec_head;
 		struct tx_rec *r = rec_at(net, idx);
 		if (seq_lt(ack, r->end)) {
@@ -165,7 +165,7 @@ void
 rec_sack(struct bb_net *net, struct bb_tcp *c, uint32_t start, uint32_t end, uint32_t tsecr, bool ts,
 	struct rec_acked *a)
 {
-	for (uint32_t idx = c->rec_head; idx != BB_POOL_NONE; idx = rec_at(net, idx)->next) {
+	for (uint32_t idx = c->rec_head; idx != BB_NET_POOL_NONE; idx = rec_at(net, idx)->next) {
 		struct tx_rec *r = rec_at(net, idx);
 		if (seq_geq(r->seq, end))
 			return;
@@ -210,11 +210,12 @@ rec_mark_lost(struct bb_net *net, struct bb_tcp *c, uint32_t idx)
 void
 rec_mark_all_lost(struct bb_net *net, struct bb_tcp *c)
 {
-	const bool reneged = c->rec_head != BB_POOL_NONE && (rec_at(net, c->rec_head)->flags & REC_SACKED);
+	const bool reneged = c->rec_head != BB_NET_POOL_NONE &&
+			     (rec_at(net, c->rec_head)->flags & REC_SACKED);
 
 	if (reneged)
 		CTR(net, RENEGED);
-	for (uint32_t idx = c->rec_head; idx != BB_POOL_NONE; idx = rec_at(net, idx)->next) {
+	for (uint32_t idx = c->rec_head; idx != BB_NET_POOL_NONE; idx = rec_at(net, idx)->next) {
 		struct tx_rec *r = rec_at(net, idx);
 		if (reneged && (r->flags & REC_SACKED)) {
 			c->sacked_bytes -= r->end - r->seq;
@@ -231,11 +232,11 @@ uint32_t
 rec_next_lost(struct bb_net *net, struct bb_tcp *c)
 {
 	if (c->lost_bytes == 0)
-		return BB_POOL_NONE;
-	uint32_t idx = c->rexmit_hint != BB_POOL_NONE ? c->rexmit_hint : c->rec_head;
-	while (idx != BB_POOL_NONE && !(rec_at(net, idx)->flags & REC_LOST))
+		return BB_NET_POOL_NONE;
+	uint32_t idx = c->rexmit_hint != BB_NET_POOL_NONE ? c->rexmit_hint : c->rec_head;
+	while (idx != BB_NET_POOL_NONE && !(rec_at(net, idx)->flags & REC_LOST))
 		idx = rec_at(net, idx)->next;
-	BB_ASSERT(idx != BB_POOL_NONE); /* lost_bytes is the sum over the records */
+	BB_ASSERT(idx != BB_NET_POOL_NONE); /* lost_bytes is the sum over the records */
 	c->rexmit_hint = idx;
 	return idx;
 }
@@ -262,10 +263,10 @@ bool
 rec_split(struct bb_net *net, struct bb_tcp *c, uint32_t idx, uint32_t len)
 {
 	struct tx_rec *r = rec_at(net, idx);
-	const uint32_t fresh = bb_pool_alloc(&net->tcp->recs);
+	const uint32_t fresh = bb_net_pool_alloc(&net->tcp->recs);
 
 	BB_ASSERT(len > 0 && len < r->end - r->seq);
-	if (fresh == BB_POOL_NONE) {
+	if (fresh == BB_NET_POOL_NONE) {
 		CTR(net, TX_NO_MEM);
 		return false;
 	}
@@ -275,7 +276,7 @@ rec_split(struct bb_net *net, struct bb_tcp *c, uint32_t idx, uint32_t len)
 	r->end = f->seq;
 	r->flags &= (uint8_t) ~(REC_FIN | REC_PSH);
 	f->prev = idx;
-	if (r->next != BB_POOL_NONE)
+	if (r->next != BB_NET_POOL_NONE)
 		rec_at(net, r->next)->prev = fresh;
 	else
 		c->rec_tail = fresh;
@@ -285,7 +286,7 @@ rec_split(struct bb_net *net, struct bb_tcp *c, uint32_t idx, uint32_t len)
 	if (!(r->flags & REC_TIMED))
 		return true;
 	f->tprev = idx;
-	if (r->tnext != BB_POOL_NONE)
+	if (r->tnext != BB_NET_POOL_NONE)
 		rec_at(net, r->tnext)->tprev = fresh;
 	else
 		c->time_tail = fresh;
@@ -296,11 +297,11 @@ rec_split(struct bb_net *net, struct bb_tcp *c, uint32_t idx, uint32_t len)
 void
 rec_free_all(struct bb_net *net, struct bb_tcp *c)
 {
-	while (c->rec_head != BB_POOL_NONE) {
+	while (c->rec_head != BB_NET_POOL_NONE) {
 		const uint32_t next = rec_at(net, c->rec_head)->next;
-		bb_pool_free(&net->tcp->recs, c->rec_head);
+		bb_net_pool_free(&net->tcp->recs, c->rec_head);
 		c->rec_head = next;
 	}
-	c->rec_tail = c->time_head = c->time_tail = c->rexmit_hint = BB_POOL_NONE;
+	c->rec_tail = c->time_head = c->time_tail = c->rexmit_hint = BB_NET_POOL_NONE;
 	c->rec_count = c->pipe = c->lost_bytes = c->sacked_bytes = c->sacked_count = 0;
 }

@@ -25,12 +25,12 @@ wheel_ensure(struct bb_net *net, struct bb_tcp *c, uint64_t at_ns)
 {
 	if (at_ns == BB_NEVER)
 		return;
-	if (c->wheel.slot != BB_WHEEL_IDLE) {
-		if (c->wheel.tick << BB_WHEEL_TICK_SHIFT <= at_ns + (1u << BB_WHEEL_TICK_SHIFT))
+	if (c->wheel.slot != BB_NET_WHEEL_IDLE) {
+		if (c->wheel.tick << BB_NET_WHEEL_TICK_SHIFT <= at_ns + (1u << BB_NET_WHEEL_TICK_SHIFT))
 			return;
-		bb_wheel_remove(&net->tcp->wheel, conn_index(net, c));
+		bb_net_wheel_remove(&net->tcp->wheel, conn_index(net, c));
 	}
-	bb_wheel_insert(&net->tcp->wheel, conn_index(net, c), at_ns);
+	bb_net_wheel_insert(&net->tcp->wheel, conn_index(net, c), at_ns);
 }
 
 void
@@ -272,8 +272,8 @@ timer_poll(struct bb_net *net)
 	uint32_t fired = 0;
 
 	while (fired < EXPIRE_BUDGET) {
-		const uint32_t idx = bb_wheel_expire(&net->tcp->wheel, net->now_ns);
-		if (idx == BB_POOL_NONE)
+		const uint32_t idx = bb_net_wheel_expire(&net->tcp->wheel, net->now_ns);
+		if (idx == BB_NET_POOL_NONE)
 			break;
 		struct bb_tcp *c = conn_at(net, idx);
 		fired++;

@@ -8,7 +8,7 @@
 static struct tw_entry *
 tw_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->tws, idx);
+	return bb_net_pool_at(&net->tcp->tws, idx);
 }
 
 static uint32_t
@@ -24,9 +24,9 @@ link_last(struct bb_net *net, uint32_t idx)
 	struct tw_entry *e = tw_at(net, idx);
 
 	e->expire_ms = now_ms(net) + (uint32_t)(t->t.msl2_ns / BB_MSEC);
-	e->next = BB_POOL_NONE;
+	e->next = BB_NET_POOL_NONE;
 	e->prev = t->tw_tail;
-	if (t->tw_tail != BB_POOL_NONE)
+	if (t->tw_tail != BB_NET_POOL_NONE)
 		tw_at(net, t->tw_tail)->next = idx;
 	else
 		t->tw_head = idx;
@@ -38,11 +38,11 @@ unlink_entry(struct bb_net *net, struct tw_entry *e)
 {
 	struct tcp_core *t = net->tcp;
 
-	if (e->prev != BB_POOL_NONE)
+	if (e->prev != BB_NET_POOL_NONE)
 		tw_at(net, e->prev)->next = e->next;
 	else
 		t->tw_head = e->next;
-	if (e->next != BB_POOL_NONE)
+	if (e->next != BB_NET_POOL_NONE)
 		tw_at(net, e->next)->prev = e->prev;
 	else
 		t->tw_tail = e->prev;
@@ -55,7 +55,7 @@ tw_free(struct bb_net *net, uint32_t idx)
 
 	bb_flow_remove(&net->flow, bb_flow_hash(&net->flow, &e->key), BB_FLOW_REF(BB_FLOW_TIMEWAIT, idx));
 	unlink_entry(net, e);
-	bb_pool_free(&net->tcp->tws, idx);
+	bb_net_pool_free(&net->tcp->tws, idx);
 }
 
 /* The control block leaves the flow table, the record takes its place. */
@@ -63,12 +63,12 @@ void
 tw_enter(struct bb_net *net, struct bb_tcp *c)
 {
 	struct tcp_core *t = net->tcp;
-	uint32_t idx = bb_pool_alloc(&t->tws);
+	uint32_t idx = bb_net_pool_alloc(&t->tws);
 
-	if (idx == BB_POOL_NONE) {
+	if (idx == BB_NET_POOL_NONE) {
 		CTR(net, TW_EVICTED);
 		tw_free(net, t->tw_head);
-		idx = bb_pool_alloc(&t->tws);
+		idx = bb_net_pool_alloc(&t->tws);
 	}
 	CTR(net, TW_ENTERED);
 	struct tw_entry *e = tw_at(net, idx);
@@ -158,7 +158,7 @@ tw_poll(struct bb_net *net)
 {
 	struct tcp_core *t = net->tcp;
 
-	for (int budget = 256; budget > 0 && t->tw_head != BB_POOL_NONE; budget--) {
+	for (int budget = 256; budget > 0 && t->tw_head != BB_NET_POOL_NONE; budget--) {
 		if (seq_lt(now_ms(net), tw_at(net, t->tw_head)->expire_ms))
 			return;
 		tw_free(net, t->tw_head);
@@ -168,7 +168,7 @@ tw_poll(struct bb_net *net)
 uint64_t
 tw_deadline(const struct bb_net *net)
 {
-	if (net->tcp->tw_head == BB_POOL_NONE)
+	if (net->tcp->tw_head == BB_NET_POOL_NONE)
 		return BB_NEVER;
 	const int32_t left = seq_diff(tw_at(net, net->tcp->tw_head)->expire_ms, now_ms(net));
 	return (net->now_ms + (left > 0 ? (uint32_t)left : 0)) * BB_MSEC;

@@ -9,20 +9,20 @@
 static struct tx_chunk *
 chunk_at(const struct bb_net *net, uint32_t idx)
 {
-	return bb_pool_at(&net->tcp->chunks, idx);
+	return bb_net_pool_at(&net->tcp->chunks, idx);
 }
 
 bool
 txq_push(struct bb_net *net, struct bb_tcp *c, const struct bb_tcp_span *span)
 {
-	struct tx_chunk *k = c->txq_tail != BB_POOL_NONE ? chunk_at(net, c->txq_tail) : NULL;
+	struct tx_chunk *k = c->txq_tail != BB_NET_POOL_NONE ? chunk_at(net, c->txq_tail) : NULL;
 
 	if (k == NULL || k->end == CHUNK_PIECES) {
-		const uint32_t idx = bb_pool_alloc(&net->tcp->chunks);
-		if (idx == BB_POOL_NONE)
+		const uint32_t idx = bb_net_pool_alloc(&net->tcp->chunks);
+		if (idx == BB_NET_POOL_NONE)
 			return false;
 		struct tx_chunk *fresh = chunk_at(net, idx);
-		fresh->next = BB_POOL_NONE;
+		fresh->next = BB_NET_POOL_NONE;
 		fresh->first = fresh->end = 0;
 		if (k != NULL)
 			k->next = idx;
@@ -62,10 +62,10 @@ txq_release(struct bb_net *net, struct bb_tcp *c, uint32_t n)
 		if (k->first < k->end)
 			continue;
 		const uint32_t next = k->next;
-		bb_pool_free(&net->tcp->chunks, c->txq_head);
+		bb_net_pool_free(&net->tcp->chunks, c->txq_head);
 		c->txq_head = next;
-		if (next == BB_POOL_NONE)
-			c->txq_tail = BB_POOL_NONE;
+		if (next == BB_NET_POOL_NONE)
+			c->txq_tail = BB_NET_POOL_NONE;
 	}
 	conn_event(net, c, EV_RELEASED);
 }
@@ -141,11 +141,11 @@ txq_advance(struct bb_net *net, struct bb_tcp *c, uint32_t n)
 void
 txq_free(struct bb_net *net, struct bb_tcp *c)
 {
-	while (c->txq_head != BB_POOL_NONE) {
+	while (c->txq_head != BB_NET_POOL_NONE) {
 		const uint32_t next = chunk_at(net, c->txq_head)->next;
-		bb_pool_free(&net->tcp->chunks, c->txq_head);
+		bb_net_pool_free(&net->tcp->chunks, c->txq_head);
 		c->txq_head = next;
 	}
-	c->txq_tail = BB_POOL_NONE;
+	c->txq_tail = BB_NET_POOL_NONE;
 	c->tx_bytes = c->unsent = 0;
 }

@@ -497,7 +497,7 @@ handshake(struct world *w)
 		how & 8 ? 4 : sizeof(opts));
 	/* The entry of the cache tells what it was answered. */
 	for (uint32_t i = 0; i < w->net->tcp->syns.fresh; i++) {
-		const struct syn_entry *e = bb_pool_at(&w->net->tcp->syns, i);
+		const struct syn_entry *e = bb_net_pool_at(&w->net->tcp->syns, i);
 		if (e->key.rport == w->rport)
 			w->iss = e->iss;
 	}

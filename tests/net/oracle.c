@@ -10,7 +10,7 @@ records(const struct bb_net *net, const struct bb_tcp *c)
 	uint32_t pipe = 0, lost = 0, sacked = 0, count = 0, seq = c->snd_una;
 	uint64_t at = 0;
 
-	for (uint32_t i = c->rec_head; i != BB_POOL_NONE; i = rec_at(net, i)->next, count++) {
+	for (uint32_t i = c->rec_head; i != BB_NET_POOL_NONE; i = rec_at(net, i)->next, count++) {
 		const struct tx_rec *r = rec_at(net, i);
 		if (r->seq != seq)
 			return "records are not contiguous";
@@ -24,7 +24,7 @@ records(const struct bb_net *net, const struct bb_tcp *c)
 		if (rec_in_pipe(r) != ((r->flags & REC_TIMED) != 0))
 			return "a record is not in the order of time though in the pipe, or the reverse";
 	}
-	for (uint32_t i = c->time_head; i != BB_POOL_NONE; i = rec_at(net, i)->tnext) {
+	for (uint32_t i = c->time_head; i != BB_NET_POOL_NONE; i = rec_at(net, i)->tnext) {
 		if (rec_at(net, i)->xmit_ns < at || !rec_in_pipe(rec_at(net, i)))
 			return "order of time";
 		at = rec_at(net, i)->xmit_ns;
@@ -45,9 +45,9 @@ timers(const struct bb_tcp *c)
 	if (waiting && c->rec_count == 0 && !timer_on(c, T_PROBE) && !(c->flags & (TF_DIRTY | TF_CORK)))
 		return "to send, nothing in flight and no timer";
 	for (int t = 0; t < T_COUNT; t++)
-		if (timer_on(c, t) && (c->wheel.slot == BB_WHEEL_IDLE ||
-					      c->wheel.tick << BB_WHEEL_TICK_SHIFT >
-						      c->timers[t] + (2u << BB_WHEEL_TICK_SHIFT)))
+		if (timer_on(c, t) && (c->wheel.slot == BB_NET_WHEEL_IDLE ||
+					      c->wheel.tick << BB_NET_WHEEL_TICK_SHIFT >
+						      c->timers[t] + (2u << BB_NET_WHEEL_TICK_SHIFT)))
 			return "a timer is not in the wheel in time";
 	return NULL;
 }
@@ -58,8 +58,8 @@ received(const struct bb_net *net, const struct bb_tcp *c)
 {
 	uint32_t bytes = 0;
 
-	for (uint32_t i = c->rcv_head; i != BB_POOL_NONE;) {
-		const struct rx_node *n = bb_pool_at(&net->tcp->nodes, i);
+	for (uint32_t i = c->rcv_head; i != BB_NET_POOL_NONE;) {
+		const struct rx_node *n = bb_net_pool_at(&net->tcp->nodes, i);
 		bytes += n->len;
 		i = n->next;
 	}
@@ -67,9 +67,9 @@ received(const struct bb_net *net, const struct bb_tcp *c)
 		return "bytes to read";
 	if (c->rcv_bytes > c->rcvbuf + (1u << c->rcv_wscale) && c->rcvbuf >= 65535)
 		return "more to read than the buffer holds";
-	if (c->ooo == BB_POOL_NONE)
+	if (c->ooo == BB_NET_POOL_NONE)
 		return NULL;
-	const struct ooo *o = bb_pool_at(&net->tcp->ooos, c->ooo);
+	const struct ooo *o = bb_net_pool_at(&net->tcp->ooos, c->ooo);
 	uint32_t edge = c->rcv_nxt;
 	if (o->count == 0 || o->count > OOO_RANGES_MAX)
 		return "ranges out of order: none, or too many";
@@ -78,8 +78,8 @@ received(const struct bb_net *net, const struct bb_tcp *c)
 		uint32_t seq = r->start;
 		if (!seq_gt(r->start, edge) || !seq_gt(r->end, r->start) || seq_gt(r->end, c->rcv_adv))
 			return "ranges out of order: not ascending, or beyond the window";
-		for (uint32_t i = r->head; i != BB_POOL_NONE;) {
-			const struct rx_node *n = bb_pool_at(&net->tcp->nodes, i);
+		for (uint32_t i = r->head; i != BB_NET_POOL_NONE;) {
+			const struct rx_node *n = bb_net_pool_at(&net->tcp->nodes, i);
 			if (n->seq != seq)
 				return "nodes of a range are not contiguous";
 			seq += n->len;

@@ -11,35 +11,35 @@
 #include "net/wheel.h"
 
 #define COUNT 500
-#define TICK_NS (UINT64_C(1) << BB_WHEEL_TICK_SHIFT)
+#define TICK_NS (UINT64_C(1) << BB_NET_WHEEL_TICK_SHIFT)
 
 struct obj {
 	uint64_t deadline_ns; /* BB_NEVER: idle, as the model has it */
-	struct bb_wheel_link link;
+	struct bb_net_wheel_link link;
 };
 
 struct world {
 	struct bb_mem mem;
-	struct bb_pool pool;
-	struct bb_wheel wheel;
+	struct bb_net_pool pool;
+	struct bb_net_wheel wheel;
 };
 
 static struct obj *
 at(struct world *w, uint32_t i)
 {
-	return bb_pool_at(&w->pool, i);
+	return bb_net_pool_at(&w->pool, i);
 }
 
 static void
 world_init(struct world *w, uint64_t now_ns)
 {
 	bb_mem_init_heap(&w->mem, 1 << 24);
-	assert_int_equal(bb_pool_init(&w->pool, &w->mem, sizeof(struct obj), COUNT), 0);
+	assert_int_equal(bb_net_pool_init(&w->pool, &w->mem, sizeof(struct obj), COUNT), 0);
 	for (uint32_t i = 0; i < COUNT; i++) {
-		assert_int_equal(bb_pool_alloc(&w->pool), i);
-		*at(w, i) = (struct obj){ .deadline_ns = BB_NEVER, .link.slot = BB_WHEEL_IDLE };
+		assert_int_equal(bb_net_pool_alloc(&w->pool), i);
+		*at(w, i) = (struct obj){ .deadline_ns = BB_NEVER, .link.slot = BB_NET_WHEEL_IDLE };
 	}
-	bb_wheel_init(&w->wheel, &w->pool, offsetof(struct obj, link), now_ns);
+	bb_net_wheel_init(&w->wheel, &w->pool, offsetof(struct obj, link), now_ns);
 }
 
 static uint64_t
@@ -65,7 +65,7 @@ drain(struct world *w, uint64_t now_ns)
 {
 	uint32_t i;
 
-	while ((i = bb_wheel_expire(&w->wheel, now_ns)) != BB_POOL_NONE) {
+	while ((i = bb_net_wheel_expire(&w->wheel, now_ns)) != BB_NET_POOL_NONE) {
 		assert_true(at(w, i)->deadline_ns <= now_ns);
 		at(w, i)->deadline_ns = BB_NEVER;
 	}
@@ -77,9 +77,9 @@ drain(struct world *w, uint64_t now_ns)
 	}
 	/* Never later than the first real deadline. */
 	if (first == BB_NEVER)
-		assert_int_equal(bb_wheel_deadline(&w->wheel), BB_NEVER);
+		assert_int_equal(bb_net_wheel_deadline(&w->wheel), BB_NEVER);
 	else
-		assert_true(bb_wheel_deadline(&w->wheel) <= first + 2 * TICK_NS);
+		assert_true(bb_net_wheel_deadline(&w->wheel) <= first + 2 * TICK_NS);
 }
 
 static void
@@ -95,18 +95,18 @@ entries_fire_once_and_never_early_whatever_the_steps(void **state)
 		for (int step = 0; step < 2000; step++) {
 			const uint32_t i = bb_rand_below(&r, COUNT);
 			if (bb_rand_one_in(&r, 3)) {
-				bb_wheel_remove(&w.wheel, i);
+				bb_net_wheel_remove(&w.wheel, i);
 				at(&w, i)->deadline_ns = BB_NEVER;
 			} else if (at(&w, i)->deadline_ns == BB_NEVER) {
 				at(&w, i)->deadline_ns = now + random_delay(&r);
-				bb_wheel_insert(&w.wheel, i, at(&w, i)->deadline_ns);
+				bb_net_wheel_insert(&w.wheel, i, at(&w, i)->deadline_ns);
 			}
 			if (bb_rand_one_in(&r, 4)) {
 				now += bb_rand_one_in(&r, 50) ? random_delay(&r) * 3 : random_delay(&r) / 64;
 				drain(&w, now);
 			}
 		}
-		bb_pool_fini(&w.pool, &w.mem);
+		bb_net_pool_fini(&w.pool, &w.mem);
 	}
 }
 
@@ -122,17 +122,17 @@ stepping_from_deadline_to_deadline_reaches_every_entry(void **state)
 	world_init(&w, now);
 	for (uint32_t i = 0; i < COUNT; i++) {
 		at(&w, i)->deadline_ns = now + random_delay(&r);
-		bb_wheel_insert(&w.wheel, i, at(&w, i)->deadline_ns);
+		bb_net_wheel_insert(&w.wheel, i, at(&w, i)->deadline_ns);
 	}
-	for (uint32_t steps = 0; bb_wheel_deadline(&w.wheel) != BB_NEVER; steps++) {
+	for (uint32_t steps = 0; bb_net_wheel_deadline(&w.wheel) != BB_NEVER; steps++) {
 		assert_true(steps < COUNT * 4);
-		assert_true(bb_wheel_deadline(&w.wheel) > now || steps == 0);
-		now = bb_wheel_deadline(&w.wheel);
+		assert_true(bb_net_wheel_deadline(&w.wheel) > now || steps == 0);
+		now = bb_net_wheel_deadline(&w.wheel);
 		drain(&w, now);
 	}
 	for (uint32_t i = 0; i < COUNT; i++)
 		assert_true(at(&w, i)->deadline_ns == BB_NEVER);
-	bb_pool_fini(&w.pool, &w.mem);
+	bb_net_pool_fini(&w.pool, &w.mem);
 }
 
 static void
@@ -143,13 +143,13 @@ a_deadline_beyond_the_span_fires_early_and_not_in_the_past(void **state)
 	uint64_t now = 0;
 
 	world_init(&w, now);
-	bb_wheel_insert(&w.wheel, 3, 100000 * BB_SEC);
-	assert_true(bb_wheel_deadline(&w.wheel) > 3600 * BB_SEC);
-	now = bb_wheel_deadline(&w.wheel);
-	while (bb_wheel_expire(&w.wheel, now) == BB_POOL_NONE)
-		now = bb_wheel_deadline(&w.wheel);
+	bb_net_wheel_insert(&w.wheel, 3, 100000 * BB_SEC);
+	assert_true(bb_net_wheel_deadline(&w.wheel) > 3600 * BB_SEC);
+	now = bb_net_wheel_deadline(&w.wheel);
+	while (bb_net_wheel_expire(&w.wheel, now) == BB_NET_POOL_NONE)
+		now = bb_net_wheel_deadline(&w.wheel);
 	assert_true(now < 5000 * BB_SEC);
-	bb_pool_fini(&w.pool, &w.mem);
+	bb_net_pool_fini(&w.pool, &w.mem);
 }
 
 int
