@@ -150,6 +150,9 @@ sim_config_draw(struct sim_config *c, uint64_t seed, const char *scenario, uint3
 	/* So that something gets through. */
 	if (c->net.pipe_bytes < 1000 || c->net.segment_max < 100)
 		c->profile.large_chance = 0;
+	/* A node has memory for one largest message per I/O core, besides what is open anyway. */
+	if (c->profile.large_chance != 0)
+		c->pool_buffers += 64;
 	if (steps != 0)
 		c->steps = steps;
 	snprintf(extra, sizeof(extra), "%s%s", scenario == NULL ? "" : " --scenario ",
