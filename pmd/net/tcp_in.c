@@ -262,8 +262,6 @@ data_after_close(struct bb_net *net, struct bb_tcp *c, const struct seg *s)
 void
 conn_input(struct bb_net *net, struct bb_tcp *c, struct seg *s)
 {
-	c->last_rx_ns = net->now_ns;
-	c->keep_probes = 0;
 	if (take_rst(net, c, s))
 		return;
 	if (!paws_ok(net, c, s))
@@ -289,6 +287,9 @@ conn_input(struct bb_net *net, struct bb_tcp *c, struct seg *s)
 	take_timestamp(net, c, s);
 	if (!take_ack(net, c, s))
 		return;
+	/* A sign of life only now: what an off-path attacker makes up must not keep a dead peer. */
+	c->last_rx_ns = net->now_ns;
+	c->keep_probes = 0;
 	if ((c->flags & TF_FIN_SENT) && c->snd_una == c->snd_nxt)
 		fin_acked(net, c);
 	if (c->state == TCP_CLOSED)

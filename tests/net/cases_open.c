@@ -36,6 +36,16 @@ active_open(struct t *t)
 	CHECK_EQ(t->a.connected, 1);
 	CHECK_EQ(info(t).mss, 1388);
 	CHECK_EQ(t->a.closed, 0);
+	/* A SYN-ACK may carry data. */
+	bb_tcp_abort(t->net, t->a.c);
+	poll(t);
+	skip(t);
+	begin_connect(t);
+	skip(t);
+	in(t, .f = SYN | ACK, .ack = 1, .mss = 1400, .sackok = true, .len = 20);
+	out(t, .f = ACK, .seq = 1, .ack = 21);
+	none(t);
+	app_read(t, 20);
 }
 
 static void
@@ -181,6 +191,16 @@ syn_rcvd_rst(struct t *t)
 	CHECK_EQ(u.syns, 0);
 	none(t);
 	accepted(t, 0);
+	/* Without a listener its handshakes are gone, connections stay. */
+	in(t, .f = SYN, .sport = 41000, .mss = 1400);
+	CHECK_EQ(any(t).f, SYN | ACK);
+	bb_tcp_unlisten(t->net, t->listener);
+	bb_net_usage(t->net, &u);
+	CHECK_EQ(u.syns, 0);
+	in(t, .f = SYN, .sport = 41001, .mss = 1400);
+	CHECK_EQ(any(t).f, RST | ACK);
+	in(t, .f = ACK, .seq = 1, .ack = 1, .len = 10);
+	out(t, .f = ACK, .seq = 1, .ack = 11);
 }
 
 static void

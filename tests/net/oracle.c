@@ -8,12 +8,16 @@ static const char *
 records(const struct bb_net *net, const struct bb_tcp *c)
 {
 	uint32_t pipe = 0, lost = 0, sacked = 0, count = 0, seq = c->snd_una;
+	uint32_t before = BB_NET_POOL_NONE;
 	uint64_t at = 0;
 
 	for (uint32_t i = c->rec_head; i != BB_NET_POOL_NONE; i = rec_at(net, i)->next, count++) {
 		const struct tx_rec *r = rec_at(net, i);
 		if (r->seq != seq)
 			return "records are not contiguous";
+		if (r->prev != before)
+			return "records are not linked backwards";
+		before = i;
 		seq = r->end;
 		if (r->flags & REC_SACKED)
 			sacked += r->end - r->seq;
@@ -24,9 +28,15 @@ records(const struct bb_net *net, const struct bb_tcp *c)
 		if (rec_in_pipe(r) != ((r->flags & REC_TIMED) != 0))
 			return "a record is not in the order of time though in the pipe, or the reverse";
 	}
+	if (before != c->rec_tail)
+		return "the last record is another";
+	before = BB_NET_POOL_NONE;
 	for (uint32_t i = c->time_head; i != BB_NET_POOL_NONE; i = rec_at(net, i)->tnext) {
 		if (rec_at(net, i)->xmit_ns < at || !rec_in_pipe(rec_at(net, i)))
 			return "order of time";
+		if (rec_at(net, i)->tprev != before)
+			return "order of time is not linked backwards";
+		before = i;
 		at = rec_at(net, i)->xmit_ns;
 	}
 	if (pipe != c->pipe || lost != c->lost_bytes || sacked != c->sacked_bytes || count != c->rec_count)
