@@ -122,7 +122,8 @@ session_adopt(
 	atomic_fetch_add_explicit(&io->fabric->io_load[io->index], 1, memory_order_relaxed);
 	fill_row(io, s, address);
 	BB_COUNT(side->row, BB_IO_ACCEPTED, 1);
-	half_open_append(io, s);
+	if (!s->outgoing) /* a flood of strangers must not end what we began ourselves */
+		half_open_append(io, s);
 	stream->user = s;
 	stream->on_event = on_event;
 	session_timer_arm(io, s);

@@ -32,10 +32,10 @@
 #include "transport/io.h"
 #include "zmtp/type.h"
 
-#define ENV_PEERS 512
+#define ENV_PEERS 1200
 #define ENV_ROUTERS 3
 #define ENV_SIDES 8
-#define ENV_SESSIONS 512
+#define ENV_SESSIONS 1200
 
 struct env;
 

@@ -351,9 +351,17 @@ half_open_peers_make_room_for_new_ones(void **state)
 	(void)state;
 	struct env e;
 	open_with(&e, BB_PATTERN_PIPELINE, &(struct env_options){ 0 });
-	for (int i = 0; i < 300; i++)
+	struct peer *out = env_connect(&e, 0); /* ours: no flood of strangers ends it */
+	struct peer *first = env_accept(&e, 0), *second = env_accept(&e, 0);
+	for (uint32_t i = 2; i < BB_HALF_OPEN_MAX; i++)
 		(void)env_accept(&e, 0);
 	env_pass(&e, 20 * BB_MSEC);
+	assert_int_equal(env_count(&e, 0, BB_IO_ACCEPTED), 1 + BB_HALF_OPEN_MAX);
+	assert_false(first->destroyed);
+	(void)env_accept(&e, 0);
+	env_pass(&e, 20 * BB_MSEC);
+	assert_true(first->destroyed && !second->destroyed && !out->destroyed);
+	assert_int_equal(env_count(&e, 0, BB_IO_CLOSED_HALF_OPEN), 1);
 	env_close(&e); /* with all of them half-open */
 }
 
